@@ -4,14 +4,12 @@
 //! that nobody changed the key meanwhile. The version keeps its name, its place and its Last-Modified, as in S3.
 
 use crate::access::Rules;
-use crate::envelope::Material;
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::record::ObjectRow;
 use crate::store::Bucket;
 use crate::transact::Attempt;
 use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, Tags, VersionName, VersionSelector};
-use bytes::Bytes;
 use security::Question;
 
 impl ObjectStore {
@@ -82,12 +80,8 @@ impl ObjectStore {
             if subresources == row.subresources && !self.is_told(&view, what).await? {
                 return Ok(Attempt::Answer(shown));
             }
-            let aad = row.additional_data(bucket.partition, &request.key);
-            // In whatever envelope: it goes along unopened.
-            let material = Material::read(row.envelope(), &self.keys.unseal_bytes(&row.sealed, &aad)?)?;
-            let mut amended = ObjectRow { subresources, sealed: Bytes::new(), ..row };
-            let aad = amended.additional_data(bucket.partition, &request.key);
-            amended.sealed = self.keys.seal_material(bucket.account, material.as_ref(), &aad)?;
+            let amended = ObjectRow { subresources, ..row.clone() };
+            let amended = self.sealed_again(bucket, &request.key, &row, amended)?;
             let mut replaced = stack.replace(&amended);
             if let Some(what) = what {
                 let occasion = Occasion { what, bucket: &request.bucket, origin: &request.origin };
@@ -112,7 +106,7 @@ fn check(
 }
 
 /// The version that is to change, or why there is none.
-fn to_amend(row: Option<ObjectRow>, version: VersionSelector) -> Result<ObjectRow> {
+pub(crate) fn to_amend(row: Option<ObjectRow>, version: VersionSelector) -> Result<ObjectRow> {
     match (row, version) {
         (Some(row), _) if row.stored.is_some() => Ok(row),
         (Some(marker), VersionSelector::Latest) => Err(Error::NoSuchKey { marker: Some(marker.name()) }),

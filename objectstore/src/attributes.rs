@@ -1,7 +1,9 @@
 //! `GetObjectAttributes`, and where an object's bytes lie.
 
+use crate::cold::of_vault;
 use crate::envelope::Keys;
 use crate::pages::Pages;
+use crate::read::Found;
 use crate::record::{Content, Extent};
 use crate::{
     AttributesOutcome, AttributesRequest, BucketName, EncryptedBy, ObjectKey, ObjectPart, ObjectStore,
@@ -59,7 +61,7 @@ impl ObjectStore {
         version: VersionSelector,
     ) -> Result<Vec<Place>> {
         let found = self.find(bucket, key, version).await?;
-        let mut places = Vec::new();
+        let mut places = self.places_in_vault(&found).await?;
         let closed = found.info.encrypted_by != EncryptedBy::Appliance;
         let keys = found.of_pages();
         if found.extent.content.depth() > u8::from(keys.is_some()) && closed {
@@ -103,6 +105,33 @@ impl ObjectStore {
             }
         }
         places.truncate(PLACES_MAX);
+        Ok(places)
+    }
+
+    /// Where the bytes are that lie in the bucket's vault.
+    async fn places_in_vault(&self, found: &Found) -> Result<Vec<Place>> {
+        let Some(at) = found.cold.and_then(|cold| cold.archive) else { return Ok(Vec::new()) };
+        let vaults = self.vaults()?;
+        let found = vaults.whereabouts(found.view.bucket.partition, at.id).await.map_err(of_vault)?;
+        let place = |first, zone: String, segment: String, stored: u64| Place {
+            first,
+            pool: "vault".into(),
+            copy: 0,
+            zone,
+            missing: false,
+            segment,
+            offset: 0,
+            stored: ByteCount::new(stored),
+        };
+        let mut places = Vec::new();
+        if found.waiting_bytes > 0 {
+            places.push(place(0, String::new(), "waits to be packed".to_owned(), found.waiting_bytes));
+        }
+        let mut first = 0;
+        for (pack, medium, bytes) in found.packs {
+            places.push(place(first, medium, format!("pack {pack}"), bytes));
+            first += bytes;
+        }
         Ok(places)
     }
 }

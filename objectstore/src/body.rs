@@ -32,6 +32,9 @@ impl ObjectStore {
     /// The bytes of an extent of a version that was found. What lies in a row is read at the version at which it was found,
     /// where nothing can have replaced it; of what lies elsewhere only the first bytes tell.
     pub(crate) async fn found_body(self: &Arc<Self>, found: &Found, extent: Extent) -> Result<BodyStream> {
+        if found.cold.is_some_and(|cold| cold.archive.is_some()) {
+            return self.restored_body(found, extent);
+        }
         match (extent.content, &found.keys) {
             (Content::Inline { .. }, Some(keys)) => {
                 let bytes = inline_body(&*found.view.snapshot, &extent, &keys.data).await?;
@@ -50,7 +53,7 @@ impl ObjectStore {
     ) -> Result<BodyStream> {
         let Some(keys) = keys else {
             return match extent.content {
-                Content::Empty => Ok(stream::empty().boxed()),
+                Content::Empty if extent.length == 0 => Ok(stream::empty().boxed()),
                 _ => Err(corrupt("object row", "a body without a data key")),
             };
         };

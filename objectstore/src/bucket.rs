@@ -9,17 +9,21 @@
 //! - A bucket exists while its `CONFIG` row does; every writer checks that row.
 //! - Partition ids are random and never used twice, so nothing of a deleted bucket shows up in one of the same name.
 //!
+//! A name whose row can't be read serves nobody and is nobody's to take; it keeps no other bucket from being served or listed, and
+//! [`damaged_buckets`](ObjectStore::damaged_buckets) tells of it.
+//!
 //! A crash between the steps leaves a name in `BUCKET_INTENTS`, which [`finish_bucket`](ObjectStore::finish_bucket)
 //! decides by the `CONFIG` row: without one a creation is rolled back, and a deletion is done.
 
+use crate::body::corrupt;
 use crate::change::Change;
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting;
 use crate::store::Bucket;
 use crate::transact::Attempt;
 use crate::{
-    BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectLock, ObjectStore, Result,
-    Versioning, tables,
+    BucketInfo, BucketName, BucketPage, BucketUsage, Error, ErrorKind, ListBuckets, ObjectLock, ObjectStore,
+    Result, Versioning, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -43,13 +47,26 @@ impl Drop for Changing<'_> {
     }
 }
 
+/// A bucket whose row in root can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedBucket {
+    /// Its name, as far as it is one.
+    pub name: String,
+    /// What is wrong with the row.
+    pub error: String,
+}
+
 pub(crate) fn account(row: &BucketRow) -> Result<AccountId> {
-    AccountId::from_bytes(row.account).map_err(|_| {
-        Error::Engine(engine::Error::Corrupt {
-            what: "bucket row".into(),
-            detail: "an impossible account".into(),
-        })
-    })
+    AccountId::from_bytes(row.account).map_err(|_| corrupt("bucket row", "an impossible account"))
+}
+
+/// A row of `BUCKETS`: whose name it is, what it says, and who owns it.
+pub(crate) fn read_named(raw: &[u8], value: &[u8]) -> Result<(BucketName, BucketRow, AccountId)> {
+    let row = BucketRow::from_bytes(value)?;
+    let name = BucketName::parse(&tables::text(raw.to_vec())?);
+    let name = name.map_err(|_| corrupt("bucket row", "its key is no bucket's name"))?;
+    let owner = account(&row)?;
+    Ok((name, row, owner))
 }
 
 pub(crate) fn bucket_of(row: &BucketRow) -> Result<Bucket> {
@@ -176,8 +193,11 @@ impl ObjectStore {
         while let Some(scan) = next {
             let rows = root.scan(scan.clone()).await?;
             for (raw, value) in &rows.rows {
-                let row = BucketRow::from_bytes(value)?;
-                let owner = account(&row)?;
+                let (name, row, owner) = match read_named(raw, value) {
+                    // Nobody knows whose it is.
+                    Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+                    read => read?,
+                };
                 if row.state == BucketState::Creating || request.owner.is_some_and(|asked| asked != owner) {
                     continue;
                 }
@@ -185,12 +205,33 @@ impl ObjectStore {
                     page.next = page.buckets.last().map(|last: &BucketInfo| last.name.clone());
                     return Ok(page);
                 }
-                let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
                 page.buckets.push(BucketInfo { name, created: row.created, owner });
             }
             next = scan.behind(&rows);
         }
         Ok(page)
+    }
+
+    /// Buckets whose row can't be read, `max` of them at the most.
+    pub async fn damaged_buckets(&self, max: usize) -> Result<Vec<DamagedBucket>> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut damaged = Vec::new();
+        let mut next = Some(Scan::prefix(tables::BUCKETS, b"", PAGE_MAX));
+        while let Some(scan) = next.filter(|_| damaged.len() < max) {
+            let page = root.scan(scan.clone()).await?;
+            for (raw, value) in &page.rows {
+                match read_named(raw, value) {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        let name = String::from_utf8_lossy(raw).into_owned();
+                        damaged.push(DamagedBucket { name, error: error.to_string() });
+                    }
+                    read => drop(read?),
+                }
+            }
+            next = scan.behind(&page);
+        }
+        damaged.truncate(max);
+        Ok(damaged)
     }
 
     /// Deletes an empty bucket. Uploads that nobody completed go with it.

@@ -9,10 +9,11 @@
 //!   deletes it must look again.
 
 use crate::quota::{Charge, Delta};
-use crate::record::ObjectRow;
+use crate::record::{Cold, ObjectRow};
 use crate::stack::release_content;
 use crate::store::{Kept, View};
 use crate::tables;
+use archive::vault::{end_job, give_up};
 use bytes::Bytes;
 use engine::Result;
 use engine::catalog::{Check, Durability, Key, Layout, Snapshot, Space, Version, Write};
@@ -32,6 +33,8 @@ pub(crate) struct Change {
     pub(crate) kept: Option<Kept>,
     /// Queues got work.
     pub(crate) dirty: bool,
+    /// There is something to look after among archived versions.
+    pub(crate) cold: bool,
     /// Which space it may use on a full disk.
     pub(crate) space: Space,
     /// When it is answered.
@@ -120,7 +123,7 @@ impl Change {
     /// Whoever reads the rows must know of this.
     #[must_use]
     pub(crate) fn known_by(self, layout: Layout) -> Self {
-        Self { layout: Some(layout), ..self }
+        Self { layout: self.layout.max(Some(layout)), ..self }
     }
 
     /// The quotas over its key count it, and refuse it where there is no room.
@@ -166,9 +169,19 @@ impl Change {
         self.posted.extend(other.posted);
         self.kept = self.kept.take().or(other.kept);
         self.dirty |= other.dirty;
+        self.cold |= other.cold;
+        self.layout = self.layout.max(other.layout);
         if other.space == Space::Reserve {
             self.space = other.space;
         }
+    }
+
+    /// Drops what a vault has of a version.
+    fn give_up(&mut self, cold: &Cold, length: u64) {
+        self.writes.extend(cold.archive.map(|at| give_up(at, length)).into_iter().flatten());
+        let job = cold.restore.and_then(|restore| restore.job);
+        self.writes.extend(job.map(end_job).into_iter().flatten());
+        self.dirty = true;
     }
 
     pub(crate) fn tally(&mut self, row: &ObjectRow, sign: i64) {
@@ -185,7 +198,38 @@ impl Change {
             let (writes, dirty) = release_content(partition, stored.extent.owner, &stored.extent.content)?;
             self.writes.extend(writes);
             self.dirty |= dirty;
+            if let Some(cold) = &stored.cold {
+                self.give_up(cold, stored.extent.length);
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Delta};
+    use crate::tables;
+    use engine::catalog::{Space, Table, Write};
+
+    #[test]
+    fn what_joins_a_change_brings_all_but_another_word_on_what_is_on_top() {
+        let of = |version: u8| {
+            let current = tables::CURRENT.key(vec![0]);
+            let change = Change::default().unchanged(current.clone());
+            let change = change.delete(tables::VERSIONS.key(vec![version])).delete(current);
+            Change { delta: Delta { bytes: version.into(), versions: 1 }, ..change }
+        };
+        let mut all = Change::default();
+        all.join(of(1));
+        assert!(!all.dirty && all.space == Space::Ordinary);
+        all.join(Change { dirty: true, ..of(2).freeing() });
+        all.join(of(4));
+        assert!(all.dirty && all.space == Space::Reserve);
+        assert_eq!((all.delta.bytes, all.delta.versions, all.checks.len()), (7, 3, 3));
+        let written: Vec<(Table, u8)> =
+            all.writes.iter().map(Write::key).map(|key| (key.table, key.bytes[0])).collect();
+        let versions = [1, 2, 4].map(|version| (tables::VERSIONS, version));
+        assert_eq!(written, [versions[0], (tables::CURRENT, 0), versions[1], versions[2]]);
     }
 }

@@ -53,7 +53,7 @@ impl ObjectStore {
             self.admit_key(&view, request.customer_key.as_ref()).await?;
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
             let bucket = view.bucket;
-            let copied = match self.taken_over(&request, &source, bucket).await {
+            let copied = match Box::pin(self.taken_over(&request, &source, bucket)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
@@ -105,6 +105,7 @@ impl ObjectStore {
         let found = self.find_for(&source.bucket, &source.key, source.version, source.asks.as_ref()).await?;
         let found = found.opened(source.customer_key.as_ref())?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
+        self.refuse_archived(&found, (&source.bucket, &source.key, source.version))?;
         Ok(found)
     }
 
@@ -156,9 +157,11 @@ impl ObjectStore {
         bucket: Bucket,
     ) -> Result<Option<Copied>> {
         let by = request.customer_key.as_ref();
-        if by.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content) {
+        if in_vault(source)
+            || by.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content)
+        {
             // Boxed: seldom, and as large as all else of a copy.
-            return Box::pin(self.written_anew(request, source)).await.map(Some);
+            return self.written_anew(request, source).await.map(Some);
         }
         let stored = self.copied(request, source).await?;
         self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
@@ -188,7 +191,10 @@ impl ObjectStore {
         let put = PutRequest {
             length: Some(ByteCount::new(source.extent.length)),
             class: request.class.unwrap_or_default(),
-            checksum: request.checksum,
+            checksum: request.checksum.or_else(|| {
+                let carried = source.info.checksum.filter(|_| request.customer_key.is_none());
+                carried.map(|sum| sum.value.algorithm())
+            }),
             customer_key: request.customer_key.clone(),
             ..PutRequest::new(request.bucket.clone(), request.key.clone())
         };
@@ -249,7 +255,7 @@ impl ObjectStore {
     /// ahead.
     pub fn copy_memory(&self, encloses: bool) -> ByteCount {
         let written =
-            if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
+            if encloses { self.blobs.writer_memory(None, true, Copies::Configured) } else { ByteCount::ZERO };
         Running::memory(None) + written
     }
 
@@ -261,7 +267,7 @@ impl ObjectStore {
             }
             _ => None,
         };
-        Running::memory(None) + self.blobs.writer_memory(most, Copies::Configured)
+        Running::memory(None) + self.blobs.writer_memory(most, true, Copies::Configured)
     }
 
     /// Reads an extent of a source for its digests alone.
@@ -291,7 +297,7 @@ impl ObjectStore {
                 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
                 || must_rewrite(&source, secret.is_some())
             {
-                match self.rewrite_part(&request, &source, extent).await {
+                match Box::pin(self.rewrite_part(&request, &source, extent)).await {
                     Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                         return Ok(Attempt::Again);
                     }
@@ -302,7 +308,7 @@ impl ObjectStore {
             let part = (request.upload, request.part);
             let others = self.room_for_part(&view, &request.key, part, length, None).await?;
             let algorithm = (secret.is_none() || upload.named).then_some(upload.checksum);
-            let mut sums = match self.digest(&source, extent, algorithm).await {
+            let mut sums = match Box::pin(self.digest(&source, extent, algorithm)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
@@ -415,9 +421,17 @@ fn is_enclosed(source: &Found) -> bool {
     source.info.encrypted_by != EncryptedBy::Appliance
 }
 
+/// Whether its bytes are a vault's, of which there is a copy for a while: nobody else can hold on to them.
+fn in_vault(source: &Found) -> bool {
+    source.cold.is_some_and(|cold| cold.archive.is_some())
+}
+
 /// Whether a part must not name the source's bytes. The key of an enclosed blob opens all of it, and what is copied may be a range: it
 /// is given neither to the appliance nor to another key. Of a manifest with a secret, one key opens nothing.
 fn must_rewrite(source: &Found, encloses: bool) -> bool {
+    if in_vault(source) {
+        return true;
+    }
     let has_secret = source.keys.as_ref().is_some_and(|keys| keys.parts.is_some());
     is_enclosed(source) || has_secret || encloses && !can_be_enclosed(&source.extent.content)
 }

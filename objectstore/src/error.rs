@@ -1,6 +1,8 @@
 //! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
 
-use crate::{BucketName, ChecksumAlgorithm, ETag, PartNumber, QuotaUnit, VersionName};
+use crate::{
+    BucketName, ChecksumAlgorithm, ETag, ObjectKey, PartNumber, QuotaUnit, StorageClass, VersionName,
+};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 
@@ -115,6 +117,12 @@ pub enum Error {
         /// What is wrong with it, in S3's words.
         detail: String,
     },
+    /// `InvalidArgument`: days of lifecycle rules that S3 would not take either.
+    #[error("accept the rules: {detail}")]
+    InvalidLifecycle {
+        /// What is wrong with them, in S3's words.
+        detail: String,
+    },
     /// `NoSuchConfiguration`: none of this id.
     #[error("find the configuration: there is none of this id")]
     NoSuchConfiguration,
@@ -142,6 +150,29 @@ pub enum Error {
     /// `AccessDenied`: a retention or a legal hold keeps the version as it is.
     #[error("remove or weaken what is locked")]
     ObjectLocked,
+    /// `InvalidObjectState`: it is archived and not restored, or is to be restored and not archived.
+    #[error("{}", told(what))]
+    InvalidObjectState {
+        /// What it is.
+        what: Box<ColdObject>,
+    },
+    /// `RestoreAlreadyInProgress`.
+    #[error("restore the object: that is under way already; only a faster tier changes it")]
+    RestoreInProgress,
+    /// `GlacierExpeditedRetrievalNotAvailable`.
+    #[error(
+        "restore the object at once: the drives have no room for it now; ask for standard, or try again later"
+    )]
+    NoExpeditedRestore,
+    /// `ServiceUnavailable`: its bytes lie in a vault that this start does not know.
+    #[error("reach the bytes: they lie in a vault, and the configuration opens none (vault.enabled)")]
+    NoVault,
+    /// `ServiceUnavailable`: a vault does not do it, now at least.
+    #[error("ask the vault: {why}")]
+    VaultRefused {
+        /// In its own words.
+        why: String,
+    },
     /// `QuotaExceeded`: the write would store more than the bucket, or a prefix of it, may hold.
     #[error("store more: the quota of {} leaves no room for it within {limit} {unit}", quoted(prefix))]
     QuotaExceeded {
@@ -264,6 +295,30 @@ pub enum Error {
     Engine(#[from] engine::Error),
 }
 
+/// An object whose class stands against what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColdObject {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its version, if that was named.
+    pub version: Option<VersionName>,
+    /// Its class.
+    pub class: StorageClass,
+    /// A restore is under way.
+    pub under_way: bool,
+}
+
+fn told(what: &ColdObject) -> String {
+    let ColdObject { bucket, key, class, under_way, .. } = what;
+    match (class.is_archived(), under_way) {
+        (false, _) => format!("restore s3://{bucket}/{key}: it is of class {class}, which needs none"),
+        (true, false) => format!("read s3://{bucket}/{key}: it is archived as {class}; restore it first"),
+        (true, true) => format!("read s3://{bucket}/{key}: it is archived as {class}, and being restored"),
+    }
+}
+
 /// A prefix as texts name it.
 fn quoted(prefix: &str) -> String {
     if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix:?}") }
@@ -286,6 +341,8 @@ impl Error {
             | Self::BucketBusy
             | Self::InvalidBucketState { .. }
             | Self::ObjectLocked
+            | Self::InvalidObjectState { .. }
+            | Self::RestoreInProgress
             | Self::QuotaExceeded { .. }
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
@@ -300,6 +357,7 @@ impl Error {
             | Self::AccessListInTheWay
             | Self::InvalidTag { .. }
             | Self::InvalidSetting { .. }
+            | Self::InvalidLifecycle { .. }
             | Self::TooManyConfigurations { .. }
             | Self::InvalidLogTarget { .. }
             | Self::InvalidRetentionPeriod
@@ -315,7 +373,9 @@ impl Error {
             | Self::InvalidPartOrder
             | Self::NoSuchPart { .. }
             | Self::InvalidRange { .. } => ErrorKind::Invalid,
-            Self::Contended { .. } => ErrorKind::Unavailable,
+            Self::Contended { .. } | Self::NoExpeditedRestore | Self::NoVault | Self::VaultRefused { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Engine(error) => match error.kind() {
                 // The engine's "not found" and "conflict" never mean the user's thing: bytes that a row names are gone,
                 // or a commit lost a race that the store itself should have settled.

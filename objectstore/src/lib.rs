@@ -13,6 +13,7 @@
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
 //!   rules ─► what they match expires when its time has come                                    lifecycle
+//!   archived classes ─► restored for so many days, from the pool or a vault                    cold
 //!   inventories ─► a report of rows, a page at a time, into another bucket                     inventory
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
@@ -35,6 +36,7 @@ mod bucket;
 mod change;
 mod checksum;
 mod civil;
+mod cold;
 mod condition;
 mod content_type;
 mod copy;
@@ -94,13 +96,16 @@ pub use api::{
     PartRequest, PartsRequest, Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage,
     Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest, WriteQuestions,
 };
+pub use archive::retrieval::Tier as RestoreTier;
+pub use bucket::DamagedBucket;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
+pub use cold::{RestoreOutcome, RestoreRequest, RestoreState};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use content_type::content_type_of;
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use dedup::DedupInfo;
 pub use envelope::EncryptedBy;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{ColdObject, Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
@@ -124,10 +129,10 @@ pub use setting::{
     CorsMatch, CorsMethod, CorsRule, Encryption, INVENTORIES_MAX, Inventory, InventoryField,
     InventoryFrequency, InventoryVersions, KeyChange, LIFECYCLE_RULES_MAX, LOG_PREFIX_BYTES_MAX, Lifecycle,
     LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule, LogKeyFormat, NEWER_NONCURRENT_MAX,
-    NOTIFICATION_RULES_MAX, NoncurrentExpiration, Notification, NotificationRule, ObjectLock,
-    ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
-    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
-    SettingKind, TransitionMinimum, WebProtocol, Website,
+    NOTIFICATION_RULES_MAX, NoncurrentExpiration, NoncurrentTransition, Notification, NotificationRule,
+    ObjectLock, ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX,
+    QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect,
+    RoutingRule, Setting, SettingKind, Transition, TransitionMinimum, TransitionWhen, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

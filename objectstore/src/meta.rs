@@ -85,7 +85,7 @@ impl Metadata {
 }
 
 /// A storage class, by S3's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StorageClass {
     /// `STANDARD`.
     #[default]
@@ -125,6 +125,29 @@ impl StorageClass {
             Self::OneZoneIa => Copies::One,
             _ => Copies::Configured,
         }
+    }
+
+    /// Whether its objects are to be restored before they are read.
+    pub const fn is_archived(self) -> bool {
+        matches!(self, Self::Glacier | Self::DeepArchive)
+    }
+
+    /// Its place in the waterfall: rules move objects down alone.
+    pub(crate) const fn depth(self) -> u8 {
+        match self {
+            Self::Standard | Self::ReducedRedundancy => 0,
+            Self::StandardIa => 1,
+            Self::IntelligentTiering => 2,
+            Self::OneZoneIa => 3,
+            Self::GlacierIr => 4,
+            Self::Glacier => 5,
+            Self::DeepArchive => 6,
+        }
+    }
+
+    /// Whether a rule moves objects of this class to that one, as S3's do.
+    pub(crate) const fn goes_to(self, to: Self) -> bool {
+        self.depth() < to.depth() && !matches!((self, to), (Self::OneZoneIa, Self::GlacierIr))
     }
 
     /// S3's name.

@@ -76,6 +76,11 @@ impl Page {
         pieces
     }
 
+    /// Its entries, with their keys.
+    pub(crate) fn into_entries(self) -> Vec<(ManifestEntry, DataKey)> {
+        self.entries
+    }
+
     /// The lowest and the highest number in it.
     fn numbers(&self) -> Result<(u64, u64)> {
         match (self.entries.first(), self.entries.last()) {

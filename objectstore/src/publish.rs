@@ -2,6 +2,7 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::{Asked, Asks, Writer};
+use crate::cold::deposit_hint;
 use crate::envelope::Material;
 use crate::event::Occasion;
 use crate::lifecycle::Expiry;
@@ -40,6 +41,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) tells: Option<Occasion<'a>>,
     /// Keeps what it names in place until the commit has answered.
     pub(crate) kept: Option<Kept>,
+    /// Queues get work by its writes.
+    pub(crate) dirty: bool,
 }
 
 /// What must hold of what is on top.
@@ -105,6 +108,7 @@ impl<'a> Draft<'a> {
             writes_named: None,
             tells: None,
             kept: None,
+            dirty: false,
         }
     }
 }
@@ -170,9 +174,16 @@ impl ObjectStore {
         if draft.material.is_some_and(Material::is_new) {
             change = change.known_by(Layout::ENVELOPES);
         }
+        if row.is_archived() {
+            change = change.known_by(Layout::CLASSES);
+            let bucket = draft.tells.as_ref().map(|told| told.bucket);
+            change.writes.extend(bucket.map(|bucket| deposit_hint(draft.key, row.version, bucket)));
+            change.cold = true;
+        }
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
         change.kept.clone_from(&draft.kept);
+        change.dirty |= draft.dirty;
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }

@@ -1,17 +1,20 @@
 //! GET and HEAD: find the version, decide the conditions, select a range or a part, then stream its bytes.
 //!
 //! ```text
-//!   view: CONFIG, CURRENT (or VERSIONS) ─► open the seal ─► conditions ─► range or part ─► body
+//!   view: CONFIG, CURRENT (or VERSIONS) ─► open the seal ─► conditions ─► range or part ─► first bytes ─► body
+//!     └──────────── replaced since, so that its bytes are gone: once more, at a new version ◄─┘
 //! ```
+//!
+//! # Limits
+//! [`READS_AGAIN_MAX`] looks at what is replaced all the time; who loses all of them is told so.
 
 use crate::body::corrupt;
 use crate::envelope::{Envelope, Keys, Material, not_applicable};
 use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
-use crate::record::{Content, Extent, ObjectRow};
+use crate::record::{Cold, Content, Extent, ObjectRow};
 use crate::store::View;
-use crate::transact::Attempt;
 use crate::{
     BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, IfRange, ObjectInfo, ObjectKey,
     ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
@@ -22,6 +25,10 @@ use futures_util::{StreamExt, stream};
 use security::Question;
 use security::envelope::CustomerKey;
 use std::sync::Arc;
+
+/// How often an object is looked for that is replaced under its reader. Each look loses to one write that came between it and the first
+/// bytes, so that a reader meets the bound only if such a write comes every time.
+const READS_AGAIN_MAX: u32 = 128;
 
 /// What of a body was asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +48,8 @@ pub(crate) struct Found {
     pub(crate) closed: Option<(Envelope, Material)>,
     pub(crate) info: ObjectInfo,
     pub(crate) extent: Extent,
+    /// What is archived of it.
+    pub(crate) cold: Option<Cold>,
 }
 
 impl Found {
@@ -62,15 +71,28 @@ impl Found {
     }
 }
 
+/// Looks until what was found is still there when its bytes are read: `None` is another look.
+async fn read_again<T, F>(look: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    for _ in 0..READS_AGAIN_MAX {
+        if let Some(read) = look().await? {
+            return Ok(read);
+        }
+    }
+    Err(Error::Contended { attempts: READS_AGAIN_MAX })
+}
+
 impl ObjectStore {
     /// Reads an object. Its first bytes are read before it answers, so that an object which is replaced meanwhile is found
     /// again and not reported as damaged.
     pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
-        self.transact(|| async {
+        read_again(|| async {
             let found = self.find_asked(&request).await?;
             match self.get_found(&request, &found).await {
-                Err(error) if self.replaced(&request, &found, &error).await? => Ok(Attempt::Again),
-                outcome => outcome.map(Attempt::Answer),
+                Err(error) if self.replaced(&request, &found, &error).await? => Ok(None),
+                outcome => outcome.map(Some),
             }
         })
         .await
@@ -78,16 +100,16 @@ impl ObjectStore {
 
     /// As [`get`](Self::get), without the body.
     pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
-        self.transact(|| async {
+        read_again(|| async {
             let found = self.find_asked(&request).await?;
             match self.select(&request, &found).await {
-                Err(error) if self.replaced(&request, &found, &error).await? => Ok(Attempt::Again),
+                Err(error) if self.replaced(&request, &found, &error).await? => Ok(None),
                 Err(error) => Err(error),
                 Ok(Selected { range, part_checksum }) => {
                     let length = ByteCount::new(span(range, found.extent.length).1);
                     let body = stream::empty().boxed();
                     let info = found.info;
-                    Ok(Attempt::Answer(GetOutcome { info, range, part_checksum, length, body }))
+                    Ok(Some(GetOutcome { info, range, part_checksum, length, body }))
                 }
             }
         })
@@ -116,11 +138,13 @@ impl ObjectStore {
         version: VersionSelector,
         found: &Found,
     ) -> Result<bool> {
-        Ok(self.find(bucket, key, version).await?.extent.owner != found.extent.owner)
+        let now = self.find(bucket, key, version).await?;
+        Ok(now.extent.owner != found.extent.owner || now.cold != found.cold)
     }
 
     async fn get_found(self: &Arc<Self>, request: &GetRequest, found: &Found) -> Result<GetOutcome> {
         let Selected { range, part_checksum } = self.select(request, found).await?;
+        self.refuse_archived(found, (&request.bucket, &request.key, request.version))?;
         let (first, length) = span(range, found.extent.length);
         let mut body = stream::empty().boxed();
         if length > 0 {
@@ -194,7 +218,7 @@ impl ObjectStore {
         {
             self.rules(&view).await?.check_object(asks, (bucket, key), &row.subresources)?;
         }
-        let extent = stored.extent;
+        let (extent, cold) = (stored.extent, stored.cold);
         let mut info = row.info(view.config.versioning)?.ok_or_else(|| corrupt("object row", "no body"))?;
         if self.is_unknown(&view, &row).await? {
             info.subresources.legal_hold = Some(true);
@@ -209,7 +233,7 @@ impl ObjectStore {
             Some(material) => (None, Some((envelope, material))),
             None => (None, None),
         };
-        Ok(Found { view, keys, closed, info, extent })
+        Ok(Found { view, keys, closed, info, extent, cold })
     }
 
     /// The row of a version, or why there is none.
@@ -284,5 +308,26 @@ pub(crate) fn resolve(spec: RangeSpec, size: u64) -> Result<Range> {
         RangeSpec::Suffix(0) => Err(unsatisfiable),
         RangeSpec::Suffix(_) if size == 0 => Err(unsatisfiable),
         RangeSpec::Suffix(n) => Ok(Range { first: size.saturating_sub(n), last: size - 1 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{READS_AGAIN_MAX, read_again};
+    use crate::Error;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn who_never_finds_what_it_reads_is_told_so() {
+        let looks = AtomicU32::new(0);
+        let look = || async {
+            looks.fetch_add(1, Ordering::Relaxed);
+            Ok(None::<()>)
+        };
+        assert!(matches!(read_again(look).await, Err(Error::Contended { attempts: READS_AGAIN_MAX })));
+        assert_eq!(looks.load(Ordering::Relaxed), READS_AGAIN_MAX);
+        let second =
+            || async { Ok((looks.fetch_add(1, Ordering::Relaxed) > READS_AGAIN_MAX).then_some("found")) };
+        assert_eq!(read_again(second).await.unwrap(), "found");
     }
 }

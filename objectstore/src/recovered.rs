@@ -15,10 +15,11 @@
 //! # What a crash leaves
 //! The recovery not dealt with: the next start does it again, before anything was written.
 
+use crate::bucket::read_named;
 use crate::change::Change;
-use crate::record::{BucketRow, BucketState, ObjectRow};
+use crate::record::{BucketState, ObjectRow};
 use crate::store::View;
-use crate::{BucketName, Error, ObjectLock, ObjectStore, Result, tables};
+use crate::{BucketName, Error, ErrorKind, ObjectLock, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Commit, Scan, Write};
@@ -41,8 +42,12 @@ impl ObjectStore {
         while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (raw, row) in &page.rows {
-                if BucketRow::from_bytes(row)?.state != BucketState::Creating {
-                    let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
+                let (name, row, _) = match read_named(raw, row) {
+                    // Nobody can use it, so that nobody can remove what is locked.
+                    Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+                    read => read?,
+                };
+                if row.state != BucketState::Creating {
                     held += usize::from(self.hold_unknown(&name).await?);
                 }
             }
@@ -85,11 +90,14 @@ impl ObjectStore {
         let mut all = Vec::new();
         let mut left = rows_max;
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BATCH) });
+        let mut next = Some(Scan::prefix(tables::BUCKETS, b"", BATCH));
         while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
-            for (raw, _) in &page.rows {
-                let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
+            for (raw, row) in &page.rows {
+                let name = match read_named(raw, row) {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+                    read => read?.0,
+                };
                 let (held, seen) = match self.count_held(&name, left).await {
                     // It is being made, or was deleted meanwhile.
                     Err(Error::NoSuchBucket) => continue,

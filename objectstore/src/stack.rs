@@ -108,6 +108,15 @@ impl Stack {
         Write::Delete(tables::version(&self.key, id))
     }
 
+    /// Takes a version's row away, and what it holds.
+    fn drop_version(&self, row: &ObjectRow, change: &mut Change) -> Result<()> {
+        change.writes.push(self.delete_version(row.version));
+        if row.is_archived() {
+            change.writes.push(Write::Delete(tables::deposit(&self.key, row.version)));
+        }
+        change.release(self.partition, row)
+    }
+
     fn put_null(&self, id: VersionId) -> Write {
         let mut raw = id.order.to_be_bytes().to_vec();
         raw.extend_from_slice(&id.salt.to_be_bytes());
@@ -121,8 +130,7 @@ impl Stack {
         let null_below = self.stray_null.as_ref();
         if let Some(top) = &self.top {
             if replaced(&top) {
-                change.writes.push(self.delete_version(top.version));
-                change.release(self.partition, top)?;
+                self.drop_version(top, &mut change)?;
             } else {
                 let below = ObjectRow { noncurrent_since: Some(now), ..top.clone() };
                 change.writes.push(self.put_version(&below));
@@ -135,8 +143,7 @@ impl Stack {
         if let Some(null) = null_below.filter(replaced)
             && self.top.as_ref().is_none_or(|top| top.version != null.version)
         {
-            change.writes.push(self.delete_version(null.version));
-            change.release(self.partition, null)?;
+            self.drop_version(null, &mut change)?;
         }
         change.tally(row, 1);
         change.writes.push(self.put_version(row));
@@ -172,8 +179,7 @@ impl Stack {
     /// Takes a version or marker out. `next` is the one below it, needed when it is the top.
     pub(crate) fn remove(&self, row: &ObjectRow, next: Option<&ObjectRow>) -> Result<Change> {
         let mut change = self.begin();
-        change.writes.push(self.delete_version(row.version));
-        change.release(self.partition, row)?;
+        self.drop_version(row, &mut change)?;
         let is_top = self.top.as_ref().is_some_and(|top| top.version == row.version);
         let in_current = is_top && row.stored.is_some();
         if row.null && !in_current {

@@ -4,6 +4,7 @@
 
 use crate::access_log::AccessLogs;
 use crate::checksum::Lanes;
+use crate::cold::ColdWork;
 use crate::id::OwnerId;
 use crate::inventory::Inventories;
 use crate::keyring::Keyring;
@@ -12,11 +13,12 @@ use crate::policies::Policies;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
-use crate::{BucketName, Error, LogOptions, ObjectKey, Result, tables};
+use crate::{BucketName, DamagedBucket, Error, LogOptions, ObjectKey, Result, tables};
+use archive::vault::Vaults;
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Commit, Key, Snapshot, Space, Version};
+use engine::catalog::{Catalog, Commit, Key, Snapshot, Space, Version, commit_known};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -29,12 +31,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a commit of unknown outcome is repeated under its idempotency id.
-const UNKNOWN_RETRIES: u32 = 3;
 /// Keys share this many in-process locks, so that writers of one key queue here and not by conflicts.
 const STRIPES: usize = 1024;
 /// Names kept resolved.
 const CACHED_BUCKETS_MAX: usize = 65_536;
+
+/// Damaged buckets that a start tells of.
+const DAMAGED_TOLD: usize = 20;
 
 /// What an object store is made of.
 #[derive(Clone)]
@@ -57,6 +60,8 @@ pub struct Components {
     pub outbox: Arc<Outbox>,
     /// How server access logs are written.
     pub access_logs: LogOptions,
+    /// Where bytes of archived classes go; `None`: they stay in the pool.
+    pub vaults: Option<Arc<Vaults>>,
     /// The region, as locations and ARNs have it.
     pub region: String,
     /// The appliance's account: who owns new buckets unless another is named.
@@ -103,6 +108,10 @@ pub struct ObjectStore {
     pub(crate) inventories: Inventories,
     /// Which buckets have rules that changed.
     pub(crate) lifecycles: Lifecycles,
+    /// Where bytes of archived classes go.
+    pub(crate) vaults: Option<Arc<Vaults>>,
+    /// Which partitions have archived versions to look after.
+    pub(crate) cold: ColdWork,
 }
 
 /// A bucket, found.
@@ -148,7 +157,7 @@ impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
         let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, .. } = components;
-        let Components { access_logs, region, account, .. } = components;
+        let Components { access_logs, vaults, region, account, .. } = components;
         let store = Self {
             catalog,
             blobs,
@@ -175,12 +184,20 @@ impl ObjectStore {
             access_logs: AccessLogs::new(access_logs),
             inventories: Inventories::default(),
             lifecycles: Lifecycles::default(),
+            vaults,
+            cold: ColdWork::default(),
         };
+        if let Some(vaults) = &store.vaults {
+            vaults.ring_at_ends(Arc::clone(&store.cold.bell));
+        }
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);
         store.find_events().await?;
         store.find_logged().await?;
         store.find_policies().await?;
+        for DamagedBucket { name, error } in store.damaged_buckets(DAMAGED_TOLD).await? {
+            tracing::error!(bucket = name, error, "a bucket can't be served: its row is damaged");
+        }
         Ok(Arc::new(store))
     }
 
@@ -207,6 +224,10 @@ impl ObjectStore {
     pub(crate) fn mark_dirty(&self, partition: PartitionId) {
         self.dirty.lock().insert(partition);
         self.dirty_intents.lock().insert(partition);
+        self.cold.dirty.lock().insert(partition);
+        if let Some(vaults) = &self.vaults {
+            vaults.freed(partition);
+        }
     }
 
     /// Queues writers of one key, so that they do not wear one another down by conflicts. Correctness never rests on it.
@@ -299,16 +320,15 @@ impl ObjectStore {
         kept: Option<Kept>,
     ) -> engine::Result<Version> {
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        let commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
         if posted.is_empty() {
-            let outcome = until_known(&*self.catalog, &self.blobs, commit).await;
+            let outcome = commit_freeing(&*self.catalog, &self.blobs, id, commit).await;
             drop(kept);
             return outcome;
         }
         let (catalog, blobs) = (Arc::clone(&self.catalog), Arc::clone(&self.blobs));
         let (outbox, partition) = (Arc::clone(&self.outbox), commit.partition);
         let task = tokio::spawn(async move {
-            let outcome = until_known(&*catalog, &blobs, commit).await;
+            let outcome = commit_freeing(&*catalog, &blobs, id, commit).await;
             match &outcome {
                 Ok(_) => outbox.committed(partition, &posted),
                 Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
@@ -324,33 +344,15 @@ impl ObjectStore {
 /// What keeps bytes in place as long as it lives.
 pub(crate) type Kept = Arc<dyn std::any::Any + Send + Sync>;
 
-/// Commits what has an id until the outcome is known, at the most so often. A commit of which it was open once whether it passed is
-/// never said to be refused because asking again was.
-async fn until_known(
+/// Commits, and tells who waits for space if it gave some up.
+async fn commit_freeing(
     catalog: &dyn Catalog,
     blobs: &BlobStore,
-    mut commit: Commit,
+    id: IdempotencyId,
+    commit: Commit,
 ) -> engine::Result<Version> {
     let frees = commit.space == Space::Reserve;
-    let (mut retries, mut open) = (0..UNKNOWN_RETRIES, None);
-    let outcome = loop {
-        match catalog.commit(commit.clone()).await {
-            Err(engine::Error::Unknown { reason }) if retries.next().is_some() => {
-                commit.id_is_fresh = false;
-                open = Some(reason);
-            }
-            // Judged, and not found to have happened.
-            Err(error) if error.kind() == engine::ErrorKind::Conflict => break Err(error),
-            Err(error @ engine::Error::Unknown { .. }) => break Err(error),
-            Err(error) => match open {
-                Some(reason) => {
-                    break Err(engine::Error::Unknown { reason: format!("{reason}; asked again: {error}") });
-                }
-                None => break Err(error),
-            },
-            passed => break passed,
-        }
-    };
+    let outcome = commit_known(catalog, id, commit).await;
     if frees && outcome.is_ok() {
         blobs.freed_something();
     }

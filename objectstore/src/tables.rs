@@ -27,6 +27,8 @@
 //! | `RELEASES` | bucket | owner | a reference in another partition is to be dropped |
 //! | `INTENTS` | home | owner | a copy to another partition under way |
 //! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
+//! | `COLD` | bucket | time, key, order (newest first), salt | the bucket's name: a restore of this version is to be looked at then |
+//! | `DEPOSITS` | bucket | key, order (newest first), salt | the bucket's name: this archived version's bytes are to go to a vault |
 //! | `INGESTS` | bucket | ingest | an archive that is being taken apart |
 //! | `STAGED` | bucket | ingest, key bytes | an entry of it whose bytes are there and whose name is not |
 //! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
@@ -82,6 +84,9 @@ pub(crate) const FENCES: Table = table(Family::Queue, 0x16);
 
 pub(crate) const INGESTS: Table = table(Family::Queue, 0x1c);
 pub(crate) const STAGED: Table = table(Family::Queue, 0x1d);
+
+pub(crate) const COLD: Table = table(Family::Queue, 0x1e);
+pub(crate) const DEPOSITS: Table = table(Family::Queue, 0x1f);
 
 pub(crate) const EPOCH: Table = table(Family::Counter, 0x10);
 pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
@@ -285,6 +290,29 @@ pub(crate) fn read_due(raw: &[u8]) -> engine::Result<(Timestamp, DueOf, String)>
         }
     };
     Ok((Timestamp::from_millis(at), of, text(reader.tail().to_vec())?))
+}
+
+/// A look at a restore of a version at a moment.
+pub(crate) fn cold(at: Timestamp, key: &ObjectKey, id: VersionId) -> Key {
+    let at = u64::try_from(at.as_millis()).unwrap_or(0);
+    COLD.key(KeyWriter::new().u64(at).tail(&version(key, id).bytes).finish())
+}
+
+/// All restores that are to be looked at by a moment.
+pub(crate) fn cold_by(at: Timestamp, limit: usize) -> Scan {
+    let end = u64::try_from(at.as_millis()).unwrap_or(0).saturating_add(1);
+    Scan { end: KeyWriter::new().u64(end).finish(), ..Scan::prefix(COLD, b"", limit) }
+}
+
+pub(crate) fn read_cold(raw: &[u8]) -> engine::Result<(String, VersionId)> {
+    let mut reader = KeyReader::new(raw);
+    reader.u64()?;
+    read_version(reader.tail())
+}
+
+/// An archived version whose bytes are to go to a vault.
+pub(crate) fn deposit(key: &ObjectKey, id: VersionId) -> Key {
+    DEPOSITS.key(version(key, id).bytes)
 }
 
 /// A 16-byte id that is a whole key.

@@ -8,6 +8,8 @@
 use crate::change::Change;
 use crate::record::ConfigRow;
 use crate::{BucketName, Components, ObjectStore, SettingKind, tables};
+use archive::retrieval::{MediumKind, Prices};
+use archive::vault::{MediumOptions, Packing, Vaults};
 use bytes::Bytes;
 use engine::blob::{BlobStore, OpenOptions};
 use engine::catalog::record::Record as _;
@@ -77,9 +79,32 @@ impl Foundation {
             entropy: Arc::clone(&self.entropy),
             outbox,
             access_logs: crate::LogOptions::default(),
+            vaults: None,
             region: "us-east-1".to_owned(),
             account,
         }
+    }
+
+    /// Vaults over the rows and bytes of [those](Self::components), as each start opens them, with a medium beside the pool.
+    pub async fn vaults(&self, parts: &Components) -> Arc<Vaults> {
+        let path = self.dir.path().join("vault");
+        std::fs::create_dir_all(&path).expect("a medium");
+        let label = "disk".parse().expect("a label");
+        let vaults = Vaults::open(archive::vault::Components {
+            catalog: Arc::clone(&parts.catalog),
+            blobs: Arc::clone(&parts.blobs),
+            keys: Arc::clone(&parts.keys),
+            clock: Arc::clone(&parts.clock),
+            compliance: Arc::clone(&parts.compliance),
+            day: parts.day,
+            entropy: Arc::clone(&parts.entropy),
+            region: parts.region.clone(),
+            making: self.dir.path().join("making"),
+            media: vec![MediumOptions { label, kind: MediumKind::Disk, path, capacity: None }],
+            packing: Packing { capacity: 2 << 20, patience: std::time::Duration::ZERO },
+            prices: Prices::default(),
+        });
+        vaults.await.expect("vaults")
     }
 
     /// A key table of its own over the rows of [those](Self::components), as another start opens it.

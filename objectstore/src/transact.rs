@@ -19,6 +19,7 @@
 //! - Whoever is called again by a turn of its own (workers, settings beside a quota's count) commits once: [`ObjectStore::try_commit`].
 //! - Losing every race is no error to `dedup::index`, which writes anew what it could not hold, nor to `lifecycle::act`, which goes on
 //!   with its next turn: they count their own attempts.
+//! - Who only reads has nothing to commit, and looks again by a rule of its own: `read.rs`.
 //! - Straight to the catalog go three commits that nobody decides by: the confirmation of a copy's intent, the layout that a start
 //!   marks, and the mark of a recovery, before the doors open.
 
@@ -91,7 +92,8 @@ impl ObjectStore {
     /// Commits once. That somebody was faster is an error like another.
     pub(crate) async fn commit(&self, proposal: Proposal) -> Result<Version> {
         let Proposal { partition, read_version, change } = proposal;
-        let Change { checks, writes, posted, kept, dirty, space, durability, layout, charge, .. } = change;
+        let Change { checks, writes, posted, kept, dirty, cold, space, durability, layout, charge, .. } =
+            change;
         let layout = layout.unwrap_or(Layout::FIRST);
         let commit =
             Commit { checks, writes, space, durability, layout, ..Commit::new(partition, read_version) };
@@ -99,6 +101,9 @@ impl ObjectStore {
         let is_lost = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         if dirty && !is_lost {
             self.mark_dirty(partition);
+        }
+        if cold && !is_lost {
+            self.mark_cold(partition);
         }
         match (outcome, charge) {
             (Err(engine::Error::OverLimit { check }), Some((first, charge))) => {

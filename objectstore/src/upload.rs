@@ -17,31 +17,26 @@ use crate::access::Asks;
 use crate::checksum::{Running, Sums};
 use crate::dedup;
 use crate::envelope::{Envelope, Material};
-use crate::event::{EventType, Occasion};
+use crate::event::Occasion;
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
-use crate::publish::{Draft, Expected, Published};
+use crate::publish::{Draft, Expected};
 use crate::record::{Content, Extent, Stored};
 use crate::stack::blob_owner;
 use crate::store::{Bucket, Kept};
 use crate::transact::contended;
 use crate::{
-    BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
-    Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, WriteQuestions,
-    Writer, tables,
+    ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectStore, PutRequest, Result,
+    StorageClass, Uploaded, tables,
 };
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies};
 use engine::catalog::{Key, Write};
-use engine::codec::chunk::CHUNK_BYTES;
 use engine::codec::{DataKey, inline};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use security::envelope::CustomerKey;
 use std::sync::Arc;
-
-/// Bytes of a blob's first record.
-const FIRST_RECORD: u64 = 1 << 20;
 
 /// Largest body of one PUT or part.
 pub const BODY_BYTES_MAX: ByteCount = ByteCount::gib(5);
@@ -183,12 +178,10 @@ impl Upload {
         let written = if self.dedup.is_some() {
             dedup::Sink::memory(&self.store.blobs, most)
         } else {
-            self.store.blobs.writer_memory(most, self.target.copies())
+            let is_announced = self.target.announced().is_some();
+            self.store.blobs.writer_memory(most, is_announced, self.target.copies())
         };
-        // A record whose length nobody says begins with room for a chunk, and grows by doubling.
-        let grown = most.filter(|_| self.target.announced().is_none());
-        let grown = grown.map_or(0, |most| most.get().min(FIRST_RECORD) + 2 * CHUNK_BYTES as u64);
-        ByteCount::new(written.get() + grown + Running::memory(most).get())
+        written + Running::memory(most)
     }
 
     /// Takes the next bytes. Memory stays bounded whatever the body's size. After an error it is of no more use.
@@ -291,27 +284,6 @@ impl SealedObject {
     pub fn size(&self) -> ByteCount {
         self.sealed.size
     }
-}
-
-/// A landed object on its way to its name.
-pub(crate) struct Arrival<'a> {
-    pub(crate) bucket: Bucket,
-    pub(crate) name: &'a BucketName,
-    pub(crate) key: &'a ObjectKey,
-    pub(crate) stored: Stored,
-    /// What its row is to seal.
-    pub(crate) material: Option<&'a Material>,
-    pub(crate) subresources: Subresources,
-    pub(crate) writer: &'a Writer,
-    pub(crate) origin: &'a Origin,
-    pub(crate) conditions: &'a WriteConditions,
-    pub(crate) asks: Option<&'a WriteQuestions>,
-    /// What else changes in the commit.
-    pub(crate) writes: Vec<Write>,
-    /// What else must hold for it.
-    pub(crate) expect: Vec<(Key, Expected)>,
-    /// Keeps its bytes in place.
-    pub(crate) kept: Option<Kept>,
 }
 
 /// Whether a body may be as long as what came of it: neither longer than announced, nor than any may be.
@@ -428,23 +400,18 @@ impl ObjectStore {
         let stored = stored(&sums, &landed, request.class, request.metadata).enclosed(envelope);
         // Whoever asked for a checksum is told it, kept or not.
         let (etag, checksum) = (stored.etag, sums.checksum.map(ObjectChecksum::full));
-        let arrival = Arrival {
-            bucket,
-            name: &request.bucket,
-            key: &request.key,
-            stored,
-            material: material.as_ref(),
+        let draft = Draft {
             subresources: request.subresources,
-            writer: &request.writer,
-            origin: &request.origin,
-            conditions: &request.conditions,
-            asks: request.asks.as_ref(),
-            writes: landed.writes.clone(),
-            expect: landed.expect.clone(),
-            kept: landed.kept.clone(),
+            writer: Some(&request.writer),
+            asks: request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks)),
+            writes: landed.writes,
+            expect: landed.expect,
+            kept: landed.kept,
+            tells: Some(Occasion::of_put(&request.bucket, &request.origin)),
+            ..Draft::object(bucket, &request.key, stored, material.as_ref(), &request.conditions)
         };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
-        let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
+        let published = self.publish(&draft).await?.ok_or_else(contended)?;
         let (version, expires) = (published.shown, published.expires);
         Ok(Uploaded { etag, checksum, version, size, encrypted_by: envelope.by(), expires })
     }
@@ -457,21 +424,6 @@ impl ObjectStore {
     ) -> Result<(Envelope, Option<Material>)> {
         let Some(key) = &landed.data_key else { return Ok((Envelope::Appliance, None)) };
         self.enclosed(key.clone().into(), by).map(|(envelope, material)| (envelope, Some(material)))
-    }
-
-    /// One commit names an object that has landed. `None` when what it expects does not hold.
-    pub(crate) async fn publish_arrival(&self, arrival: Arrival<'_>) -> Result<Option<Published>> {
-        let Arrival { bucket, key, stored, material, conditions, origin, .. } = arrival;
-        let mut draft = Draft::object(bucket, key, stored, material, conditions);
-        draft.subresources = arrival.subresources;
-        draft.writer = Some(arrival.writer);
-        draft.asks = arrival.asks.map(|asks| Asks::new(arrival.name, asks));
-        draft.writes = arrival.writes;
-        draft.expect = arrival.expect;
-        draft.kept = arrival.kept;
-        let what = if origin.by_form { EventType::POST } else { EventType::PUT };
-        draft.tells = Some(Occasion { what, bucket: arrival.name, origin });
-        self.publish(&draft).await
     }
 }
 

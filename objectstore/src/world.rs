@@ -60,7 +60,31 @@ impl World {
 
     /// Forgets what is in memory only, as a crash does. The rows stay.
     pub(crate) async fn reopen(&mut self) {
+        if self.components.vaults.is_some() {
+            self.components.vaults = Some(self.foundation.vaults(&self.components).await);
+        }
         self.store = ObjectStore::open(self.parts()).await.unwrap();
+    }
+
+    /// With vaults for what is archived.
+    pub(crate) async fn with_vaults(seed: u64) -> Self {
+        let mut world = Self::new(seed).await;
+        world.open_vaults().await;
+        world
+    }
+
+    /// Another start, with vaults.
+    pub(crate) async fn open_vaults(&mut self) {
+        self.components.vaults = Some(self.foundation.vaults(&self.components).await);
+        self.reopen().await;
+    }
+
+    /// Another owner of the same rows and bytes, vaults included.
+    pub(crate) async fn beside_with_vaults(&self, rows: Arc<dyn Catalog>) -> Self {
+        let mut components = Components { catalog: rows, ..self.parts() };
+        components.vaults = Some(self.foundation.vaults(&components).await);
+        let store = ObjectStore::open(components.clone()).await.unwrap();
+        Self { components, ..self.with(store) }
     }
 
     /// With an outbox of these subscribers.
@@ -269,14 +293,19 @@ impl World {
 
     /// Runs our workers and the blob store's until none has anything to do.
     pub(crate) async fn settle(&self) {
-        self.store.find_work().await.unwrap();
+        self.try_settle().await.unwrap();
+    }
+
+    pub(crate) async fn try_settle(&self) -> engine::Result<()> {
+        self.store.find_work().await.map_err(|error| engine::Error::Invalid(error.to_string()))?;
         let mut workers = self.store.workers();
+        workers.extend(self.components.vaults.iter().flat_map(archive::vault::Vaults::workers));
         let mut calm = 0;
         while calm < 3 {
             calm += 1;
             for worker in &mut workers {
                 for _ in 0..10_000 {
-                    match worker.tick().await.unwrap() {
+                    match worker.tick().await? {
                         Progress::More { done: 0 } => {}
                         Progress::More { .. } => calm = 0,
                         Progress::Idle { .. } => break,
@@ -284,6 +313,7 @@ impl World {
                 }
             }
         }
+        Ok(())
     }
 
     /// Lets a day and a bit pass, in which old completions and fences go.

@@ -65,6 +65,7 @@ impl Appliance {
             outbox,
             catalog: catalog.clone(),
             blobs,
+            vaults: None,
             keys,
             clock,
             compliance,

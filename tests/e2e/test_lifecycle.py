@@ -67,7 +67,9 @@ def test_rules_that_s3_refuses_are_refused(s3, bucket):
         ("MalformedXML", 400, [rule(Status="enabled", Expiration=days)]),
         ("MalformedXML", 400, []),
         ("InvalidRequest", 400, [rule()]),
-        ("NotImplemented", 501, [rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}])]),
+        ("InvalidArgument", 400, [rule(Transitions=[{"Days": 29, "StorageClass": "STANDARD_IA"}])]),
+        ("InvalidArgument", 400, [rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}], Expiration=days)]),
+        ("InvalidRequest", 400, [rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}] * 2)]),
     ]:
         with refused(code, status):
             put_rules(s3, bucket, *rules)

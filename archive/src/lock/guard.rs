@@ -1,7 +1,6 @@
 //! Legal holds, least ages, and the facts that policies ask about.
 
 use engine::clock::Timestamp;
-use security::policy::GivenContext;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -17,28 +16,23 @@ pub fn age_in_days(created: Timestamp, now: Timestamp, day: Duration) -> u64 {
     u64::try_from(now.since(created).as_millis() / day_ms).unwrap_or(u64::MAX)
 }
 
-/// What a policy's conditions may ask about a vault and an archive.
-#[derive(Clone, Debug)]
-pub struct Facts<'a> {
-    /// When the archive was made, by the compliance clock; none where the request is about the vault.
-    pub created: Option<Timestamp>,
+/// What policies' conditions may ask about a vault, and about the archive in it that a request is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How old the archive is ([`age_in_days`]); none where the request is about no archive, or about one that is not there.
+    pub archive_days: Option<u64>,
     /// The vault's tags.
-    pub tags: &'a BTreeMap<String, String>,
-    /// How long a day is.
-    pub day: Duration,
+    pub tags: BTreeMap<String, String>,
 }
 
-impl Facts<'_> {
-    /// With Glacier's condition keys in it: the seam to `security::policy`, which decides lock and access policies.
-    #[must_use]
-    pub fn condition_keys(&self, mut context: GivenContext, now: Timestamp) -> GivenContext {
-        if let Some(created) = self.created {
-            let days = age_in_days(created, now, self.day).to_string();
-            context = context.with("glacier:ArchiveAgeInDays", [days]);
-        }
-        self.tags.iter().fold(context, |context, (name, value)| {
-            context.with(&format!("glacier:ResourceTag/{name}"), [value.as_str()])
-        })
+impl Facts {
+    /// Glacier's condition keys, in lower case, with their values: the seam to `security::policy`, which decides lock and access policies.
+    pub fn condition_keys(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let age = self.archive_days.map(|days| ("glacier:archiveageindays".to_owned(), days.to_string()));
+        let of_tag = |(name, value): (&String, &String)| {
+            (format!("glacier:resourcetag/{}", name.to_lowercase()), value.clone())
+        };
+        age.into_iter().chain(self.tags.iter().map(of_tag))
     }
 }
 

@@ -5,7 +5,6 @@ use super::{DAY, Facts, Guard, HoldName, Kept, LOCK_WINDOW, MAX_POLICY_BYTES, ag
 use engine::Error;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
-use security::policy::{Context, GivenContext};
 use std::collections::BTreeMap;
 
 const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -110,12 +109,15 @@ fn ages_are_whole_days_of_the_time_that_is_given() {
     assert_eq!(age_in_days(T0, T0.plus(hour), std::time::Duration::ZERO), 3_600_000);
 
     let tags = BTreeMap::from([("LegalHold".to_owned(), "true".to_owned())]);
-    let facts = Facts { created: Some(T0), tags: &tags, day: DAY };
-    let context = facts.condition_keys(GivenContext::default(), T0.plus(DAY * 2));
-    assert_eq!(context.single("glacier:archiveageindays").as_deref(), Some("2"));
-    assert_eq!(context.single("glacier:resourcetag/legalhold").as_deref(), Some("true"));
-    let of_the_vault = Facts { created: None, ..facts }.condition_keys(GivenContext::default(), T0);
-    assert_eq!(of_the_vault.single("glacier:archiveageindays"), None);
+    let facts = Facts { archive_days: Some(2), tags };
+    let key = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let of_the_vault = key("glacier:resourcetag/legalhold", "true");
+    assert_eq!(
+        facts.condition_keys().collect::<Vec<_>>(),
+        [key("glacier:archiveageindays", "2"), of_the_vault.clone()]
+    );
+    let facts = Facts { archive_days: None, ..facts };
+    assert_eq!(facts.condition_keys().collect::<Vec<_>>(), [of_the_vault]);
 }
 
 #[test]

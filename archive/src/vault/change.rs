@@ -1,17 +1,24 @@
-//! How rows are changed: read at one version, decide, commit if it still holds; again if somebody was faster.
+//! How rows are changed: read at one version, decide by what was read, commit if it still holds; again if somebody was faster.
+//!
+//! ```text
+//!   attempt ─┬─► Answer                             that is it, nothing is left to write
+//!            ├─► Commit ─► passed ─► its answer
+//!            │          └► Conflict, TooOld ─► the next attempt
+//!            └─► Again ─────────────────────► the next attempt
+//! ```
+//! Whoever is called again by a turn of its own (the cleaner) commits once: [`Vaults::try_commit`].
 
 use super::{Error, Result, Vaults};
 use bytes::Bytes;
 use engine::ErrorKind;
-use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write};
+use engine::catalog::{
+    Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write, commit_known,
+};
 use engine::id::{IdempotencyId, PartitionId};
 use std::sync::Arc;
 
 /// How often an operation decides again before it gives up.
 pub(super) const ATTEMPTS_MAX: u32 = 128;
-
-/// How often a commit of unknown outcome is repeated under its id.
-const UNKNOWN_RETRIES: u32 = 3;
 
 /// Checks and writes of one commit.
 #[derive(Debug, Default)]
@@ -20,6 +27,8 @@ pub(super) struct Change {
     pub(super) writes: Vec<Write>,
     pub(super) space: Space,
     layout: Option<Layout>,
+    /// Where the cleaner gets work by it.
+    dirty: Option<PartitionId>,
 }
 
 impl Change {
@@ -66,17 +75,66 @@ impl Change {
         self
     }
 
+    /// The cleaner gets work by it in the partition of a vault: it looks there once this may have come through.
+    #[must_use]
+    pub(super) const fn dirty(mut self, home: PartitionId) -> Self {
+        self.dirty = Some(home);
+        self
+    }
+
     /// Whoever reads it must know of vaults.
     #[must_use]
     pub(super) const fn of_vaults(mut self) -> Self {
         self.layout = Some(Layout::VAULTS);
         self
     }
+
+    /// Proposes it for a partition as a snapshot shows it.
+    pub(super) fn at(self, home: PartitionId, snapshot: &dyn Snapshot) -> Proposal {
+        Proposal { home, read_version: snapshot.read_version(), change: self }
+    }
+}
+
+/// A change of what a partition has at one version.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    home: PartitionId,
+    read_version: Version,
+    change: Change,
+}
+
+/// What an attempt comes to.
+pub(super) enum Attempt<T> {
+    /// This, and there is nothing to write, or it is written already.
+    Answer(T),
+    /// This, once the change has come through.
+    Commit(Proposal, T),
+    /// What was read does not hold any more: read again, decide again.
+    Again,
 }
 
 impl Vaults {
     pub(super) async fn at(&self, home: PartitionId) -> Result<Arc<dyn Snapshot>> {
         Ok(self.catalog.snapshot(home).await?)
+    }
+
+    /// Attempts until there is an answer.
+    pub(super) async fn transact<T, F>(&self, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<Attempt<T>>>,
+    {
+        for _ in 0..ATTEMPTS_MAX {
+            match attempt().await? {
+                Attempt::Answer(answer) => return Ok(answer),
+                Attempt::Commit(proposal, answer) => {
+                    if self.commit(proposal).await? {
+                        return Ok(answer);
+                    }
+                }
+                Attempt::Again => {}
+            }
+        }
+        Err(contended())
     }
 
     /// Commits once. `false`: somebody was faster.
@@ -86,41 +144,28 @@ impl Vaults {
         snapshot: &dyn Snapshot,
         change: Change,
     ) -> Result<bool> {
-        let Change { checks, writes, space, layout } = change;
-        let layout = layout.unwrap_or(Layout::FIRST);
-        let commit = Commit { checks, writes, space, layout, ..Commit::new(home, snapshot.read_version()) };
-        match self.until_known(commit).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.commit(change.at(home, snapshot)).await
     }
 
-    /// Asks again for as long as the outcome is open, at the most so often. What may have passed is never said to be refused.
-    async fn until_known(&self, commit: Commit) -> engine::Result<Version> {
+    async fn commit(&self, proposal: Proposal) -> Result<bool> {
+        let Proposal { home, read_version, change } = proposal;
+        let Change { checks, writes, space, layout, dirty } = change;
+        let layout = layout.unwrap_or(Layout::FIRST);
+        let commit = Commit { checks, writes, space, layout, ..Commit::new(home, read_version) };
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        let frees = commit.space == Space::Reserve;
-        let mut commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
-        let mut open: Option<String> = None;
-        for _ in 0..UNKNOWN_RETRIES {
-            match (self.catalog.commit(commit.clone()).await, open.take()) {
-                (Err(engine::Error::Unknown { reason }), _) => {
-                    commit.id_is_fresh = false;
-                    open = Some(reason);
-                }
-                (Err(error), Some(reason)) if error.kind() != ErrorKind::Conflict => {
-                    let reason = format!("{reason}; asked again: {error}");
-                    return Err(engine::Error::Unknown { reason });
-                }
-                (outcome, _) => {
-                    if frees && outcome.is_ok() {
-                        self.blobs.freed_something();
-                    }
-                    return outcome;
-                }
-            }
+        let outcome = commit_known(&*self.catalog, id, commit).await;
+        if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Conflict) {
+            return Ok(false);
         }
-        Err(engine::Error::Unknown { reason: open.unwrap_or_default() })
+        // Also where the outcome is open: else nobody would look for what it left.
+        if let Some(home) = dirty {
+            self.mark_dirty(home);
+        }
+        outcome?;
+        if space == Space::Reserve {
+            self.blobs.freed_something();
+        }
+        Ok(true)
     }
 
     /// A page of a table, from `start` on, of what begins with `prefix`.

@@ -1,7 +1,8 @@
 //! Releases what was given up: bytes of deleted archives, of aborted uploads and of old outputs; packs that nothing refers to; what
 //! deleted vaults leave behind.
 //!
-//! A queue row goes in the same commit as the last of its work. So a crash leaves work to be done again, never half of it.
+//! A queue row goes in the same commit as the last of its work. So a crash leaves work to be done again, never half of it. Vaults with work
+//! are known in memory; opening, and every hour after that, marks all of them.
 //!
 //! A pack's file goes when the commit by which nothing refers to it any more is in the backup, as segments do: a recovered catalog finds
 //! what it names.
@@ -10,7 +11,7 @@ use super::change::Change;
 use super::deposit::owner;
 use super::rows::{Garbage, PackRow, PackState, PieceRow, PlaceRow};
 use super::secrets::Spot;
-use super::{Result, Vaults, media, tables};
+use super::{Error, Result, Vaults, media, tables};
 use crate::pack::PackId;
 use engine::BoxFuture;
 use engine::blob::release;
@@ -24,6 +25,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 const REST: Duration = Duration::from_secs(5);
+/// How often every vault is looked at.
+const SWEEP: Duration = Duration::from_hours(1);
 /// Rows of bytes that are released in one commit.
 const BATCH: usize = 1_000;
 
@@ -31,6 +34,8 @@ const BATCH: usize = 1_000;
 pub(super) struct Cleaner {
     work: Cleaning,
     tour: Tour<()>,
+    /// When all vaults were last marked, by boot time: who sets the clock back puts nothing off.
+    swept: Option<Duration>,
 }
 
 struct Cleaning {
@@ -39,7 +44,17 @@ struct Cleaning {
 
 impl Cleaner {
     pub(super) fn new(vaults: Arc<Vaults>) -> Self {
-        Self { work: Cleaning { vaults }, tour: Tour::default() }
+        Self { work: Cleaning { vaults }, tour: Tour::default(), swept: None }
+    }
+
+    async fn run(&mut self) -> engine::Result<Progress> {
+        let vaults = &self.work.vaults;
+        let now = vaults.clock.boottime();
+        if now.saturating_sub(*self.swept.get_or_insert(now)) >= SWEEP {
+            vaults.mark_all().await.map_err(Error::reported)?;
+            self.swept = Some(now);
+        }
+        self.tour.tick(&mut self.work, REST).await
     }
 }
 
@@ -57,7 +72,7 @@ impl Worker for Cleaner {
     }
 
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(self.tour.tick(&mut self.work, REST))
+        Box::pin(self.run())
     }
 }
 

@@ -9,13 +9,13 @@
 //! - Of the fence and the configuration, one is there at the most; a name that is settled is Active if the configuration is there.
 //! - A vault is deleted only in a commit that proves that no archive and no upload came since it was seen to have none.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change, contended};
 use super::rows::{ConfigRow, State, VaultRow};
 use super::secrets::Secrets;
 use super::{Error, Result, Vault, VaultName, Vaults, tables};
 use crate::pack::VaultId;
-use engine::catalog::Scan;
 use engine::catalog::record::Record;
+use engine::catalog::{Scan, Snapshot};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use security::AccountId;
@@ -90,7 +90,21 @@ impl Vaults {
                 tracing::error!(vault = name.as_str(), %account, %error, "a vault stays half made");
             }
         }
-        let page = self.page(&*root, tables::DELETED, (b"", None), 10_000).await?;
+        self.find_systems().await?;
+        self.mark_deleted(&*root).await
+    }
+
+    /// Marks every vault for the cleaner, as when a commit shows late whose outcome nobody knew.
+    pub(super) async fn mark_all(&self) -> Result<()> {
+        let homes: Vec<PartitionId> = self.known.read().homes.keys().copied().collect();
+        self.dirty.lock().extend(homes);
+        let root = self.at(PartitionId::ROOT).await?;
+        self.mark_deleted(&*root).await
+    }
+
+    /// Marks what deleted vaults left.
+    async fn mark_deleted(&self, root: &dyn Snapshot) -> Result<()> {
+        let page = self.page(root, tables::DELETED, (b"", None), 10_000).await?;
         for (key, _) in &page.rows {
             let home = key.as_ref().try_into().map(PartitionId::from_bytes);
             self.dirty.lock().extend(home.ok());
@@ -136,19 +150,19 @@ impl Vaults {
         let _naming = self.naming.lock().await;
         self.keys.prepare(KeyScope::vaults(account)).await.map_err(super::error::of_keys)?;
         self.media.register().await?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.at(PartitionId::ROOT).await?;
             let key = tables::of_name(tables::VAULTS, account, name);
             if let Some(raw) = root.get(key.clone()).await? {
                 let row = VaultRow::from_bytes(&raw)?;
                 if row.state != State::Active {
                     self.settle(account, name, &row).await?;
-                    continue;
+                    return Ok(Attempt::Again);
                 }
                 if self.vault(account, name).is_err() {
                     self.know(account, name, &row).await?;
                 }
-                return Ok(false);
+                return Ok(Attempt::Answer(false));
             }
             if self.of_account(account).count() >= VAULTS_MAX {
                 return Err(Error::TooMany { what: "vaults of the account", limit: VAULTS_MAX as u64 });
@@ -162,17 +176,17 @@ impl Vaults {
             let change = Change::default().of_vaults().absent(key.clone()).put(key, row.to_bytes());
             let intent = tables::of_name(tables::INTENTS, account, name);
             if !self.try_commit(PartitionId::ROOT, &*root, change.put(intent, tables::PRESENT)).await? {
-                continue;
+                return Ok(Attempt::Again);
             }
             let secrets = Secrets::random(row.vault, &*self.entropy);
             if !self.found(account, &row, new, &secrets).await? {
-                continue;
+                return Ok(Attempt::Again);
             }
             self.set_state(account, name, &row, State::Active).await?;
             self.remember(account, name, &row, secrets);
-            return Ok(true);
-        }
-        Err(contended())
+            Ok(Attempt::Answer(true))
+        })
+        .await
     }
 
     /// The commit that makes a vault exist. `false`: somebody took us for dead and fenced it off.
@@ -184,16 +198,27 @@ impl Vaults {
         secrets: &Secrets,
     ) -> Result<bool> {
         let snapshot = self.at(row.partition).await?;
+        let change = self.first_rows(account, row, new, secrets)?;
+        self.try_commit(row.partition, &*snapshot, change).await
+    }
+
+    /// The rows by which a vault is there, where neither they nor a fence are.
+    pub(super) fn first_rows(
+        &self,
+        account: AccountId,
+        row: &VaultRow,
+        new: NewVault,
+        secrets: &Secrets,
+    ) -> Result<Change> {
         let (deduplicates, keeps_timetable) = (new.deduplicates, new.keeps_timetable);
         let config = ConfigRow { vault: row.vault, deduplicates, keeps_timetable };
         let sealed = secrets.seal(&self.keys, account, row.partition)?;
-        let change = Change::default()
+        Ok(Change::default()
             .of_vaults()
             .absent(tables::only(tables::CONFIG))
             .absent(tables::only(tables::FENCE))
             .put(tables::only(tables::CONFIG), config.to_bytes())
-            .put(tables::only(tables::SECRETS), sealed);
-        self.try_commit(row.partition, &*snapshot, change).await
+            .put(tables::only(tables::SECRETS), sealed))
     }
 
     /// The name of a vault that is there, or will be deleted.
@@ -238,25 +263,23 @@ impl Vaults {
     /// The name is free, and what lies behind it is to be cleared.
     async fn give_up_name(&self, account: AccountId, name: &VaultName, row: &VaultRow) -> Result<()> {
         self.forget(account, name, row.partition);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.at(PartitionId::ROOT).await?;
             let key = tables::of_name(tables::VAULTS, account, name);
             let there = root.get(key.clone()).await?.map(|raw| VaultRow::from_bytes(&raw)).transpose()?;
             if there.is_none_or(|there| there.partition != row.partition) {
-                return Ok(());
+                return Ok(Attempt::Answer(()));
             }
             let change = Change::default()
                 .unchanged(key.clone())
                 .delete(key)
                 .delete(tables::of_name(tables::INTENTS, account, name))
                 .put(tables::of_partition(tables::DELETED, row.partition), tables::PRESENT)
-                .freeing();
-            if self.try_commit(PartitionId::ROOT, &*root, change).await? {
-                self.mark_dirty(row.partition);
-                return Ok(());
-            }
-        }
-        Err(contended())
+                .freeing()
+                .dirty(row.partition);
+            Ok(Attempt::Commit(change.at(PartitionId::ROOT, &*root), ()))
+        })
+        .await
     }
 
     /// Deletes a vault in which nothing is.
@@ -287,7 +310,7 @@ impl Vaults {
     }
 
     /// Whether a vault has neither archives nor uploads, and as of when.
-    async fn is_empty(&self, vault: &Vault) -> Result<(bool, Arc<dyn engine::catalog::Snapshot>)> {
+    async fn is_empty(&self, vault: &Vault) -> Result<(bool, Arc<dyn Snapshot>)> {
         let snapshot = self.at(vault.home).await?;
         let mut empty = true;
         for table in [tables::ARCHIVES, tables::UPLOADS] {

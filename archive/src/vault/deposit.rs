@@ -7,12 +7,11 @@
 //! ```
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::rows::{ArchiveRow, Garbage, PieceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vault, VaultName, Vaults, settings, tables};
 use crate::inventory::Description;
-use crate::lock::age_in_days;
 use crate::pack::ArchiveId;
 use crate::tree_hash::{TreeHash, TreeHasher};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -173,20 +172,20 @@ impl Upload {
         let archive = ArchiveId::random(&*vaults.entropy);
         let at = Spot { of: *archive.as_bytes(), offset: 0 };
         let pieces = piece_writes(&vault, tables::PIECES, at, &taken)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let snapshot = vaults.at(vault.home).await?;
-            if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
-                return Err(vaults.gone(&vault));
-            }
-            let change = arrives(archive, &row)
-                .absent(tables::of_archive(tables::ARCHIVES, archive))
-                .writes(pieces.iter().cloned());
-            if vaults.try_commit(vault.home, &*snapshot, change).await? {
-                vaults.bells.packer.notify_one();
-                return Ok(Uploaded { archive, tree_hash: row.tree_hash, length: row.length });
-            }
-        }
-        Err(contended())
+        vaults
+            .transact(|| async {
+                let snapshot = vaults.at(vault.home).await?;
+                if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
+                    return Err(vaults.gone(&vault));
+                }
+                let change = arrives(archive, &row)
+                    .absent(tables::of_archive(tables::ARCHIVES, archive))
+                    .writes(pieces.iter().cloned());
+                Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+            })
+            .await?;
+        vaults.bells.packer.notify_one();
+        Ok(Uploaded { archive, tree_hash: row.tree_hash, length: row.length })
     }
 }
 
@@ -204,9 +203,9 @@ pub(super) fn arrives(archive: ArchiveId, row: &ArchiveRow) -> Change {
 }
 
 impl Vaults {
-    /// Most bytes that an upload of at most so many holds in memory.
+    /// Most bytes that an upload of so many, or of an unknown length, holds in memory.
     pub fn upload_memory(&self, most: Option<u64>) -> ByteCount {
-        self.blobs.writer_memory(most.map(ByteCount::new), Copies::Configured)
+        self.blobs.writer_memory(most.map(ByteCount::new), true, Copies::Configured)
     }
 
     /// Begins an upload. `length`: where it is known.
@@ -230,10 +229,10 @@ impl Vaults {
         archive: ArchiveId,
     ) -> Result<bool> {
         let vault = self.vault(account, name)?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             let key = tables::of_archive(tables::ARCHIVES, archive);
-            let Some(raw) = snapshot.get(key.clone()).await? else { return Ok(false) };
+            let Some(raw) = snapshot.get(key.clone()).await? else { return Ok(Attempt::Answer(false)) };
             let row = ArchiveRow::from_bytes(&raw)?;
             self.check_guard(&*snapshot, row.aged_from).await?;
             let length = i64::try_from(row.length).unwrap_or(i64::MAX);
@@ -246,25 +245,10 @@ impl Vaults {
                 .put(tables::of_archive(tables::GARBAGE, archive), Garbage::All.to_bytes())
                 .add(tables::only(tables::COUNT), -1)
                 .add(tables::only(tables::BYTES), -length)
-                .freeing();
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
-                return Ok(true);
-            }
-        }
-        Err(contended())
-    }
-
-    /// How old an archive is by the compliance clock: what policies ask for.
-    pub async fn age_in_days(
-        &self,
-        account: AccountId,
-        name: &VaultName,
-        archive: ArchiveId,
-    ) -> Result<Option<u64>> {
-        let vault = self.vault(account, name)?;
-        let row = self.at(vault.home).await?.get(tables::of_archive(tables::ARCHIVES, archive)).await?;
-        let row = row.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
-        Ok(row.map(|row| age_in_days(row.aged_from, self.compliance.now(), self.day)))
+                .freeing()
+                .dirty(vault.home);
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), true))
+        })
+        .await
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! The row is what counts; the plan of media and drives is in memory, and made again from the rows at a start.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::fetch::Placed;
 use super::output::no_job;
 use super::rows::{ArchiveRow, ConfigRow, FactsRow};
 use super::runner::AGAIN;
 use super::{Error, Output, Result, Vault, VaultName, Vaults, tables};
 use crate::inventory::Description;
+use crate::lock::DAY;
 use crate::pack::ArchiveId;
 use crate::retrieval::{
     Ask, Capacity, Depth, Desk, Extent, Job, JobId, JobState, Limits, Policy, RetrievalPolicy, Scheduler,
@@ -27,7 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long outputs are kept.
-pub(super) const KEEP: Duration = Duration::from_hours(24);
+const KEEP: Duration = Duration::from_hours(24);
+/// A start counts usage from the jobs of so long: policies count by the hour and by the UTC day, which no rehearsal shortens.
+const USAGE_LOOKED_BACK: Duration = Duration::from_hours(24);
 /// Jobs of a vault that are not gone.
 const JOBS_MAX: usize = 10_000;
 /// Packs have places this far apart on a medium, as the plan counts: none holds as much.
@@ -196,15 +199,18 @@ impl Vaults {
         wanted: Wanted,
     ) -> Result<JobInfo> {
         let (vaults, vault) = (Arc::clone(self), self.vault(account, name)?);
-        let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted).await });
+        let kept = (Depth::Flexible, self.scaled(KEEP));
+        let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted, kept).await });
         task.await.map_err(|_ended| engine::Error::Closed)?
     }
 
-    async fn initiate_whole(
+    /// `depth` and `keep`: how deep the archive lies, and how long its output stays.
+    pub(super) async fn initiate_whole(
         self: Arc<Self>,
         account: AccountId,
         vault: Arc<Vault>,
         wanted: Wanted,
+        (depth, keep): (Depth, Duration),
     ) -> Result<JobInfo> {
         let id = JobId::from_bytes(random_bytes(&*self.entropy));
         let snapshot = self.at(vault.home).await?;
@@ -219,10 +225,10 @@ impl Vaults {
             account,
             subject: wanted.subject,
             tier: wanted.tier,
-            depth: Depth::Flexible,
+            depth,
             description: wanted.description,
             topic: wanted.topic,
-            keep: self.scaled(KEEP),
+            keep,
             bytes: ByteCount::new(bytes),
             extents: parts.iter().map(|part| part.extent).collect(),
         };
@@ -256,7 +262,7 @@ impl Vaults {
 
     /// A day's duration, as long as days are here.
     fn scaled(&self, duration: Duration) -> Duration {
-        let ms = duration.as_millis() * self.day.as_millis() / KEEP.as_millis();
+        let ms = duration.as_millis() * self.day.as_millis() / DAY.as_millis();
         Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))
     }
 
@@ -282,7 +288,7 @@ impl Vaults {
     }
 
     async fn enter_row(&self, vault: &Vault, job: &Job, facts: &FactsRow) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
                 return Err(self.gone(vault));
@@ -299,11 +305,9 @@ impl Vaults {
                 }
                 change = change.unchanged(key);
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+        })
+        .await
     }
 
     /// What a job is about, where that lies, and how much it is.
@@ -457,7 +461,7 @@ impl Vaults {
         lately.sort_unstable_by_key(|(created, ..)| *created);
         let mut counter = self.counter.lock();
         for (created, account, tier, bytes) in lately {
-            if now.since(created) < KEEP {
+            if now.since(created) < USAGE_LOOKED_BACK {
                 counter.usage.entry(account).or_default().note(tier, bytes, created);
             }
         }

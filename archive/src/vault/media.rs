@@ -209,6 +209,12 @@ impl Media {
         self.all.lock().iter().map(|known| known.row.id).collect()
     }
 
+    /// What stands on one, if it is configured.
+    pub(super) fn label_of(&self, medium: MediumId) -> Option<String> {
+        let all = self.all.lock();
+        all.iter().find(|known| known.row.id == medium).map(|known| known.options.label.to_string())
+    }
+
     /// How all of them are.
     pub(super) fn status(&self) -> Vec<MediumStatus> {
         let status = |known: &mut Known| {

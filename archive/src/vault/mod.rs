@@ -15,6 +15,7 @@
 //! | `packer`, `build` | a worker: pieces become places |
 //! | `fetch` | bytes of an archive, wherever they lie |
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
+//! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
 //!
@@ -46,6 +47,7 @@ mod rows;
 mod runner;
 mod secrets;
 mod settings;
+mod system;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -58,7 +60,8 @@ pub use jobs::{JobInfo, JobPage, Wanted};
 pub use media::{MediumOptions, MediumStatus};
 pub use multipart::{PartInfo, PartPage, UploadInfo, UploadPage};
 pub use name::VaultName;
-pub use settings::{Notification, Tags};
+pub use settings::{Notification, Rules, Tags};
+pub use system::{ArchiveAt, Deposit, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in};
 
 use crate::pack::VaultId;
 use crate::retrieval::{Prices, RetrievalPolicy};
@@ -168,6 +171,8 @@ struct Bells {
     packer: Arc<Notify>,
     runner: Arc<Notify>,
     cleaner: Arc<Notify>,
+    /// Of whoever waits for jobs of system vaults.
+    ends: Mutex<Option<Arc<Notify>>>,
 }
 
 /// A vault that is there.

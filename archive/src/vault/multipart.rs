@@ -7,7 +7,7 @@
 //! - A part comes only while its upload is there: its commit proves that.
 //! - A completion proves that no part came since it added them up.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::deposit::{Intake, arrives, owner, piece_writes};
 use super::rows::{ArchiveRow, Garbage, PieceRow, UploadRow};
 use super::secrets::Spot;
@@ -129,22 +129,24 @@ impl Part {
         let at = Spot { of: *upload.as_bytes(), offset: range.first() };
         let writes = piece_writes(&vault, tables::PIECES, at, &taken)?;
         let key = tables::at_offset(tables::PIECES, &at.of, at.offset);
-        for _ in 0..ATTEMPTS_MAX {
-            let snapshot = vaults.at(vault.home).await?;
-            find(&*snapshot, upload).await?;
-            let mut change = Change::default()
-                .unchanged(upload_key(upload))
-                .unchanged(key.clone())
-                .add(tables::of_archive(tables::PART_EPOCH, upload), 1);
-            if let Some(old) = snapshot.get(key.clone()).await? {
-                let old = PieceRow::from_bytes(&old)?;
-                change = change.writes(release(old.blob, &owner(tables::PIECES, at)?));
-            }
-            if vaults.try_commit(vault.home, &*snapshot, change.writes(writes.iter().cloned())).await? {
-                return Ok(taken.tree_hash);
-            }
-        }
-        Err(contended())
+        vaults
+            .transact(|| async {
+                let snapshot = vaults.at(vault.home).await?;
+                find(&*snapshot, upload).await?;
+                let mut change = Change::default()
+                    .unchanged(upload_key(upload))
+                    .unchanged(key.clone())
+                    .add(tables::of_archive(tables::PART_EPOCH, upload), 1);
+                if let Some(old) = snapshot.get(key.clone()).await? {
+                    let old = PieceRow::from_bytes(&old)?;
+                    change = change.writes(release(old.blob, &owner(tables::PIECES, at)?));
+                }
+                Ok(Attempt::Commit(
+                    change.writes(writes.iter().cloned()).at(vault.home, &*snapshot),
+                    taken.tree_hash,
+                ))
+            })
+            .await
     }
 }
 
@@ -160,7 +162,7 @@ impl Vaults {
         let vault = self.vault(account, name)?;
         let upload = ArchiveId::random(&*self.entropy);
         let row = UploadRow { part_size, created: self.clock.now(), description };
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
                 return Err(self.gone(&vault));
@@ -174,11 +176,9 @@ impl Vaults {
                 .absent(upload_key(upload))
                 .put(upload_key(upload), row.to_bytes())
                 .add(tables::only(tables::EPOCH), 1);
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(upload);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), upload))
+        })
+        .await
     }
 
     /// Begins a part.
@@ -206,52 +206,58 @@ impl Vaults {
         (length, tree_hash): (u64, TreeHash),
     ) -> Result<Uploaded> {
         let vault = self.vault(account, name)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let snapshot = self.at(vault.home).await?;
-            let Some(raw) = snapshot.get(upload_key(upload)).await? else {
-                // Said again, as after an answer that was lost.
-                let there = snapshot.get(tables::of_archive(tables::ARCHIVES, upload)).await?;
-                let there = there.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
-                let same = there.filter(|row| (row.length, row.tree_hash) == (length, tree_hash));
-                return same
-                    .map(|_| Uploaded { archive: upload, tree_hash, length })
-                    .ok_or_else(|| no_upload(upload));
-            };
-            let row = UploadRow::from_bytes(&raw)?;
-            let mut parts = Parts::new(row.part_size);
-            for part in self.parts_of(&*snapshot, upload, 0, PARTS_READ).await?.0 {
-                parts.push(part.range, part.tree_hash)?;
-            }
-            let found = parts.finish(length)?;
-            if found != tree_hash {
-                let (wanted, found) = (tree_hash.to_string(), found.to_string());
-                return Err(Error::Mismatch { what: "the tree hash", wanted, found });
-            }
-            let archive = ArchiveRow {
-                length,
-                tree_hash,
-                created: self.clock.now(),
-                aged_from: self.compliance.now(),
-                description: row.description,
-            };
-            let epoch = tables::of_archive(tables::PART_EPOCH, upload);
-            let change = arrives(upload, &archive)
-                .unchanged(upload_key(upload))
-                .unchanged(epoch.clone())
-                .delete(upload_key(upload))
-                .delete(epoch);
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.bells.packer.notify_one();
-                return Ok(Uploaded { archive: upload, tree_hash, length });
-            }
-        }
-        Err(contended())
+        let uploaded = self
+            .transact(|| async {
+                let snapshot = self.at(vault.home).await?;
+                let Some(raw) = snapshot.get(upload_key(upload)).await? else {
+                    // Said again, as after an answer that was lost.
+                    let there = snapshot.get(tables::of_archive(tables::ARCHIVES, upload)).await?;
+                    let there = there.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
+                    let same = there.filter(|row| (row.length, row.tree_hash) == (length, tree_hash));
+                    let same = same.ok_or_else(|| no_upload(upload))?;
+                    return Ok(Attempt::Answer(Uploaded {
+                        archive: upload,
+                        tree_hash: same.tree_hash,
+                        length,
+                    }));
+                };
+                let row = UploadRow::from_bytes(&raw)?;
+                let mut parts = Parts::new(row.part_size);
+                for part in self.parts_of(&*snapshot, upload, 0, PARTS_READ).await?.0 {
+                    parts.push(part.range, part.tree_hash)?;
+                }
+                let found = parts.finish(length)?;
+                if found != tree_hash {
+                    let (wanted, found) = (tree_hash.to_string(), found.to_string());
+                    return Err(Error::Mismatch { what: "the tree hash", wanted, found });
+                }
+                let archive = ArchiveRow {
+                    length,
+                    tree_hash,
+                    created: self.clock.now(),
+                    aged_from: self.compliance.now(),
+                    description: row.description,
+                };
+                let epoch = tables::of_archive(tables::PART_EPOCH, upload);
+                let change = arrives(upload, &archive)
+                    .unchanged(upload_key(upload))
+                    .unchanged(epoch.clone())
+                    .delete(upload_key(upload))
+                    .delete(epoch);
+                Ok(Attempt::Commit(
+                    change.at(vault.home, &*snapshot),
+                    Uploaded { archive: upload, tree_hash, length },
+                ))
+            })
+            .await?;
+        self.bells.packer.notify_one();
+        Ok(uploaded)
     }
 
     /// Gives an upload up.
     pub async fn abort_upload(&self, account: AccountId, name: &VaultName, upload: ArchiveId) -> Result<()> {
         let vault = self.vault(account, name)?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             find(&*snapshot, upload).await?;
             let change = Change::default()
@@ -259,13 +265,11 @@ impl Vaults {
                 .delete(upload_key(upload))
                 .delete(tables::of_archive(tables::PART_EPOCH, upload))
                 .put(tables::of_archive(tables::GARBAGE, upload), Garbage::All.to_bytes())
-                .freeing();
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
-                return Ok(());
-            }
-        }
-        Err(contended())
+                .freeing()
+                .dirty(vault.home);
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+        })
+        .await
     }
 
     /// Uploads under way, from `from` on.

@@ -1,6 +1,6 @@
 //! What was retrieved, until it expires: blobs in the vault's partition.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::deposit::{Taken, owner, piece_writes};
 use super::rows::PieceRow;
 use super::secrets::Spot;
@@ -48,7 +48,7 @@ impl Vaults {
         let at = Spot { of: *job.as_bytes(), offset };
         let key = tables::at_offset(tables::OUTPUTS, &at.of, offset);
         let writes = piece_writes(vault, tables::OUTPUTS, at, taken)?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             if snapshot.get(tables::of_job(tables::JOBS, job)).await?.is_none() {
                 return Err(no_job(job));
@@ -59,11 +59,9 @@ impl Vaults {
                 let old = PieceRow::from_bytes(&old)?;
                 change = change.writes(release(old.blob, &owner(tables::OUTPUTS, at)?));
             }
-            if self.try_commit(vault.home, &*snapshot, change.writes(writes.iter().cloned())).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.writes(writes.iter().cloned()).at(vault.home, &*snapshot), ()))
+        })
+        .await
     }
 
     /// The first piece of an output from `offset` on.

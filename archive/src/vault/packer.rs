@@ -11,7 +11,7 @@
 //! - An archive that was deleted meanwhile gets no place; its subkey gets no row, so nobody reads what is in the pack of it.
 
 use super::build::{self, Built, Feed, Keys, Part, Rows};
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::deposit::owner;
 use super::rows::{ArchiveRow, ChunkRow, ConfigRow, Garbage, PackRow, PackState, PieceRow, PlaceRow};
 use super::secrets::Spot;
@@ -256,10 +256,10 @@ impl Vaults {
 
     /// The row by which a pack is expected on its medium. `false`: the vault is gone.
     async fn announce(&self, vault: &Vault, pack: PackId, row: PackRow) -> Result<bool> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
-                return Ok(false);
+                return Ok(Attempt::Answer(false));
             }
             let key = tables::of_pack(tables::PACKS, pack);
             let change = Change::default()
@@ -267,11 +267,9 @@ impl Vaults {
                 .absent(key.clone())
                 .put(key, row.to_bytes())
                 .freeing();
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(true);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), true))
+        })
+        .await
     }
 
     /// Carries a pack to its medium and reads it back there.
@@ -286,14 +284,14 @@ impl Vaults {
 
     /// The commit by which a pack counts. How many archives found a place in it; `None`: none of them is there any more.
     async fn keep(&self, vault: &Vault, keys: &Keys, built: &Built, row: PackRow) -> Result<Option<u64>> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             let of = |part: &Part| tables::of_archive(tables::ARCHIVES, part.archive);
             let staged =
                 |part: &Part, row: &ArchiveRow| tables::by_time(tables::STAGED, row.created, part.archive);
             let alive = self.still_waiting(&*snapshot, built).await?;
             if alive.is_empty() {
-                return Ok(None);
+                return Ok(Attempt::Answer(None));
             }
             let key = tables::of_pack(tables::PACKS, built.pack);
             let kept = PackRow { state: PackState::Kept, ..row };
@@ -331,7 +329,7 @@ impl Vaults {
                 let there = there.map(|raw| PackRow::from_bytes(&raw)).transpose()?;
                 let Some(there) = there.filter(|there| there.state == PackState::Kept) else {
                     // What it refers to is about to go: another pack, without that.
-                    return Ok(None);
+                    return Ok(Attempt::Answer(None));
                 };
                 // Written as it is, so that whoever is about to doom it has to look again.
                 change = change
@@ -339,12 +337,10 @@ impl Vaults {
                     .put(tables::of_pack(tables::PACKS, *other), there.to_bytes())
                     .put(tables::pack_use(*other, built.pack), tables::PRESENT);
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
-                return Ok(Some(alive.len() as u64));
-            }
-        }
-        Err(contended())
+            let placed = alive.len() as u64;
+            Ok(Attempt::Commit(change.dirty(vault.home).at(vault.home, &*snapshot), Some(placed)))
+        })
+        .await
     }
 
     /// Of the parts of a pack, those whose archives are there, and wait from where the part begins: what another pack has meanwhile is not
@@ -422,17 +418,16 @@ impl Vaults {
         let file = path.to_owned();
         let removing = tokio::task::spawn_blocking(move || media::remove(&file));
         removing.await.map_err(|_ended| engine::Error::Closed)??;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
-            let Some(raw) = snapshot.get(key.clone()).await? else { break };
+            let Some(raw) = snapshot.get(key.clone()).await? else { return Ok(Attempt::Answer(())) };
             if PackRow::from_bytes(&raw)?.state == PackState::Kept {
-                break;
+                return Ok(Attempt::Answer(()));
             }
             let change = Change::default().unchanged(key.clone()).delete(key.clone()).freeing();
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                break;
-            }
-        }
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+        })
+        .await?;
         self.media.discount(row.medium, row.bytes);
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! # Limits
 //! Drives work one after the other.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::fetch::Placed;
 use super::jobs::{Planned, bounds, parse_archive};
 use super::output::no_job;
@@ -372,7 +372,7 @@ impl Vaults {
         Ok(FactsRow { output: length, ended: Some(now), marker, ..facts })
     }
 
-    async fn apply(self: &Arc<Self>, job: JobId, event: JobEvent) -> Result<()> {
+    pub(super) async fn apply(self: &Arc<Self>, job: JobId, event: JobEvent) -> Result<()> {
         self.apply_with(job, event, None).await
     }
 
@@ -387,48 +387,50 @@ impl Vaults {
             self.counter.lock().leave(job);
             return Ok(());
         };
-        for _ in 0..ATTEMPTS_MAX {
-            let snapshot = self.at(vault.home).await?;
-            let key = tables::of_job(tables::JOBS, job);
-            let Some(raw) = snapshot.get(key.clone()).await? else {
-                self.counter.lock().leave(job);
-                return Ok(());
-            };
-            let old = Job::from_bytes(&raw)?;
-            let stepped = old.clone().step(event.clone(), self.clock.now());
-            let (new, effects) = match stepped {
-                Ok(stepped) => stepped,
-                Err(illegal) => {
-                    tracing::debug!(%job, %illegal, "nothing happens to a job");
-                    return Ok(());
-                }
-            };
-            if new == old && facts.is_none() {
-                self.follow(&vault, &new, effects);
-                return Ok(());
-            }
-            let is_gone = matches!(new.state, JobState::Expired { .. });
-            let mut change = Change::default().unchanged(key.clone()).freeing();
-            if is_gone {
-                change = change.delete(key).delete(tables::of_job(tables::FACTS, job));
-            } else {
-                change = change.put(key, new.to_bytes());
-                if let Some(facts) = &facts {
-                    change = change.put(tables::of_job(tables::FACTS, job), facts.to_bytes());
-                }
-            }
-            if effects.contains(&Effect::DropCopy) {
-                change = change.put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes());
-            }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                if is_gone {
+        let applied = self
+            .transact(|| async {
+                let snapshot = self.at(vault.home).await?;
+                let key = tables::of_job(tables::JOBS, job);
+                let Some(raw) = snapshot.get(key.clone()).await? else {
                     self.counter.lock().leave(job);
+                    return Ok(Attempt::Answer(None));
+                };
+                let old = Job::from_bytes(&raw)?;
+                let stepped = old.clone().step(event.clone(), self.clock.now());
+                let (new, effects) = match stepped {
+                    Ok(stepped) => stepped,
+                    Err(illegal) => {
+                        tracing::debug!(%job, %illegal, "nothing happens to a job");
+                        return Ok(Attempt::Answer(None));
+                    }
+                };
+                if new == old && facts.is_none() {
+                    return Ok(Attempt::Answer(Some((new, effects))));
                 }
-                self.follow(&vault, &new, effects);
-                return Ok(());
-            }
+                let is_gone = matches!(new.state, JobState::Expired { .. });
+                let mut change = Change::default().unchanged(key.clone()).freeing();
+                if is_gone {
+                    change = change.delete(key).delete(tables::of_job(tables::FACTS, job));
+                } else {
+                    change = change.put(key, new.to_bytes());
+                    if let Some(facts) = &facts {
+                        change = change.put(tables::of_job(tables::FACTS, job), facts.to_bytes());
+                    }
+                }
+                if effects.contains(&Effect::DropCopy) {
+                    change = change
+                        .put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes())
+                        .dirty(vault.home);
+                }
+                Ok(Attempt::Commit(change.at(vault.home, &*snapshot), Some((new, effects))))
+            })
+            .await?;
+        let Some((new, effects)) = applied else { return Ok(()) };
+        if matches!(new.state, JobState::Expired { .. }) {
+            self.counter.lock().leave(job);
         }
-        Err(contended())
+        self.follow(&vault, &new, effects);
+        Ok(())
     }
 
     fn follow(&self, vault: &Vault, job: &Job, effects: Vec<Effect>) {
@@ -442,13 +444,15 @@ impl Vaults {
                 Effect::Unschedule => {
                     self.counter.lock().scheduler.cancel(job.id);
                 }
-                Effect::DropCopy => self.mark_dirty(vault.home),
                 Effect::Notify => {
                     let (vault, topic) = (vault.name.as_str(), job.topic.as_str());
+                    if let Some(bell) = &*self.bells.ends.lock() {
+                        bell.notify_one();
+                    }
                     tracing::info!(job = %job.id, vault, topic, state = job.state.name(), "a retrieval came to its end");
                 }
-                // The plan was told before the row.
-                Effect::Reschedule => {}
+                // The plan was told before the row, and the cleaner by the commit.
+                Effect::Reschedule | Effect::DropCopy => {}
             }
         }
         if let JobState::Failed { since, .. } = job.state {
@@ -499,11 +503,11 @@ impl Vaults {
             .delete(key)
             .delete(tables::of_job(tables::FACTS, job))
             .put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes())
-            .freeing();
+            .freeing()
+            .dirty(vault.home);
         if !self.try_commit(vault.home, &*snapshot, change).await? {
             return Err(no_job(job));
         }
-        self.mark_dirty(vault.home);
         self.counter.lock().leave(job);
         Ok(())
     }

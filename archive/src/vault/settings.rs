@@ -2,9 +2,11 @@
 //!
 //! Policies are bytes here that `security::policy` has found good.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
+use super::rows::ArchiveRow;
 use super::{Error, Result, Vault, VaultName, Vaults, tables};
-use crate::lock::{Guard, Kept, LockEvent, LockId, LockPolicy, VaultLock};
+use crate::lock::{Facts, Guard, Kept, LockEvent, LockId, LockPolicy, VaultLock, age_in_days};
+use crate::pack::ArchiveId;
 use bytes::Bytes;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::catalog::{Key, Snapshot};
@@ -79,6 +81,17 @@ impl Record for Tags {
     }
 }
 
+/// What decides who may do something to a vault, or to an archive in it, as all of it was at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The access policy's document.
+    pub access_policy: Option<Bytes>,
+    /// The lock's policy that is in force.
+    pub lock_policy: Option<LockPolicy>,
+    /// What the conditions of policies may ask.
+    pub facts: Facts,
+}
+
 impl Tags {
     /// With these besides; Glacier's bounds.
     pub fn with(mut self, more: BTreeMap<String, String>) -> Result<Self> {
@@ -109,12 +122,12 @@ impl Vaults {
         kind: Kind,
         change: impl Fn(Option<&Bytes>) -> Result<(Option<Bytes>, T)>,
     ) -> Result<T> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             let old = snapshot.get(key(kind)).await?;
             let (new, answer) = change(old.as_ref())?;
             if new == old {
-                return Ok(answer);
+                return Ok(Attempt::Answer(answer));
             }
             let base = Change::default().unchanged(key(kind)).unchanged(tables::only(tables::CONFIG));
             let change = match new {
@@ -124,11 +137,9 @@ impl Vaults {
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
                 return Err(self.gone(vault));
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(answer);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), answer))
+        })
+        .await
     }
 
     /// The error of a vault that went meanwhile.
@@ -229,10 +240,32 @@ impl Vaults {
         .await
     }
 
-    /// The lock's policy that is in force.
-    pub async fn lock_policy(&self, account: AccountId, name: &VaultName) -> Result<Option<LockPolicy>> {
-        let lock = self.lock(account, name).await?;
-        Ok(lock.policy(self.compliance.now()).cloned())
+    /// What decides who may do something to the vault, or to that archive in it.
+    ///
+    /// Nothing is left out because it can't be read: a Deny whose condition asks for it would be gone with it.
+    pub async fn rules(
+        &self,
+        account: AccountId,
+        name: &VaultName,
+        archive: Option<ArchiveId>,
+    ) -> Result<Rules> {
+        let (vault, now) = (self.vault(account, name)?, self.compliance.now());
+        let snapshot = self.at(vault.home).await?;
+        let row = match archive {
+            Some(archive) => snapshot.get(tables::of_archive(tables::ARCHIVES, archive)).await?,
+            None => None,
+        };
+        let row = row.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
+        let tags: Option<Tags> = self.setting(&*snapshot, Kind::Tags).await?;
+        let lock: Option<VaultLock> = self.setting(&*snapshot, Kind::Lock).await?;
+        Ok(Rules {
+            access_policy: snapshot.get(key(Kind::AccessPolicy)).await?,
+            lock_policy: lock.and_then(|lock| lock.policy(now).cloned()),
+            facts: Facts {
+                archive_days: row.map(|row| age_in_days(row.aged_from, now, self.day)),
+                tags: tags.unwrap_or_default().0,
+            },
+        })
     }
 
     /// Holds and least age.

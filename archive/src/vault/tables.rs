@@ -5,6 +5,7 @@
 //! | `VAULTS` | root | account (8), name | [`VaultRow`](super::rows::VaultRow) |
 //! | `INTENTS` | root | account (8), name | [`PRESENT`]: a creation or deletion under way |
 //! | `DELETED` | root | partition | [`PRESENT`]: its leftovers are to be cleared |
+//! | `SYSTEMS` | root | partition | whose vault this partition has, which no door shows |
 //! | `MEDIA` | root | name | [`MediumRow`](super::rows::MediumRow) |
 //! | `CONFIG` | vault | – | [`ConfigRow`](super::rows::ConfigRow); the `exists` guard |
 //! | `SECRETS` | vault | – | the vault's keys, sealed by the key table |
@@ -58,6 +59,7 @@ pub(super) const UPLOADS: Table = table(Family::Record, 0x5C);
 pub(super) const JOBS: Table = table(Family::Record, 0x5D);
 pub(super) const FACTS: Table = table(Family::Record, 0x5E);
 pub(super) const OUTPUTS: Table = table(Family::Record, 0x5F);
+pub(super) const SYSTEMS: Table = table(Family::Record, 0x60);
 
 pub(super) const CREATED: Table = table(Family::Index, 0x50);
 
@@ -83,6 +85,14 @@ pub(super) fn only(table: Table) -> Key {
 
 pub(super) fn of_partition(table: Table, id: PartitionId) -> Key {
     table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+/// The partition that is a whole key.
+pub(super) fn read_partition(raw: &[u8]) -> engine::Result<PartitionId> {
+    let mut reader = KeyReader::new(raw);
+    let id = PartitionId::from_bytes(reader.fixed()?);
+    reader.end()?;
+    Ok(id)
 }
 
 pub(super) fn of_name(table: Table, account: AccountId, name: &VaultName) -> Key {

@@ -196,7 +196,7 @@ impl Collection {
                 dead.extend(row.places().copied());
                 gone += 1;
                 // Nobody refers to it any more, whatever becomes of this commit.
-                self.store.forget_damage(home, verdict.blob);
+                self.store.damage.forget(home, verdict.blob);
                 has_remote |= row.remote.is_some();
                 writes.extend(row.remote.iter().flat_map(|copy| doom(verdict.blob, copy)));
                 checks.extend_from_slice(&verdict.companions.checks);
@@ -225,8 +225,8 @@ impl Collection {
         let dead = row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose();
         // Of another row that is broken nobody says that it is the blob's.
         match &dead {
-            Ok(_) => self.store.found_row_sound(home, blob),
-            Err(error) if error.kind() == ErrorKind::Corrupt => self.store.found_row_broken(home, blob),
+            Ok(_) => self.store.damage.row_sound(home, blob),
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.store.damage.row_broken(home, blob),
             Err(_) => {}
         }
         let dead = dead?;

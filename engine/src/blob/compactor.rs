@@ -233,13 +233,13 @@ impl Compactor {
         for (blob, value) in blobs.into_iter().zip(values) {
             match value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose() {
                 Ok(row) => {
-                    self.store.found_row_sound(home, blob);
+                    self.store.damage.row_sound(home, blob);
                     rows.extend(row.map(|row| (blob, row)));
                 }
                 // It may name a record here. The others are not kept waiting.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "compaction passes a broken row");
-                    self.store.found_row_broken(home, blob);
+                    self.store.damage.row_broken(home, blob);
                     met.broken = true;
                 }
                 Err(error) => return Err(error),
@@ -275,7 +275,7 @@ impl Compactor {
             Fate::Sound(record) => record,
             Fate::Damaged(error) | Fate::Unreadable(error) => {
                 tracing::error!(%error, "compaction leaves a broken record where it is");
-                self.store.found_damage(home, found.blob);
+                self.store.damage.found(home, found.blob);
                 self.store.note_damage(home, found.blob);
                 return Ok(None);
             }

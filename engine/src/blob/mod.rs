@@ -21,6 +21,7 @@ mod collector;
 mod compactor;
 mod companion;
 mod copies;
+mod damage;
 mod homes;
 mod live;
 mod mend;
@@ -65,6 +66,7 @@ use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::{Bells, Pool, Zone, Zones};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
+use damage::Damage;
 use homes::Homes;
 use live::Live;
 use parking_lot::Mutex;
@@ -73,12 +75,10 @@ use row::{BlobRow, blob_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Blobs with damage that wait to be queued.
-const DAMAGE_MAX: usize = 4096;
 /// Pause of the workers of space when they find nothing to do.
 const REST: Duration = Duration::from_secs(5);
 /// The same while writers find no room.
@@ -132,13 +132,7 @@ pub struct BlobStore {
     collected: AtomicU64,
     moved_bytes: AtomicU64,
     scrubbed_bytes: AtomicU64,
-    damaged_records: AtomicU64,
-    /// Blobs with a damaged record that was neither mended nor dropped since; [`DAMAGE_MAX`] at the most.
-    known_damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
-    /// Blobs whose row was found broken, and not sound or gone since; [`DAMAGE_MAX`] at the most.
-    broken_rows: Mutex<BTreeSet<(PartitionId, BlobId)>>,
-    /// Blobs of which a reader found a copy damaged; the repairer queues them.
-    to_queue: Mutex<BTreeSet<(PartitionId, BlobId)>>,
+    damage: Damage,
     repair: Mutex<Repair>,
     /// Held while a zone is taken out of use or back into it.
     drains: tokio::sync::Mutex<()>,
@@ -182,10 +176,7 @@ impl BlobStore {
             collected: AtomicU64::new(0),
             moved_bytes: AtomicU64::new(0),
             scrubbed_bytes: AtomicU64::new(0),
-            damaged_records: AtomicU64::new(0),
-            known_damage: Mutex::default(),
-            broken_rows: Mutex::default(),
-            to_queue: Mutex::default(),
+            damage: Damage::default(),
             repair: Mutex::default(),
             drains: tokio::sync::Mutex::default(),
         };
@@ -280,46 +271,6 @@ impl BlobStore {
         }
     }
 
-    /// A copy of this blob is damaged, and another one is not: the repairer will see to it. What is forgotten by a crash is
-    /// found again by whoever reads or scrubs it.
-    pub(crate) fn note_damage(&self, home: PartitionId, blob: BlobId) {
-        if !self.can_mend() {
-            return;
-        }
-        self.remember_damage(home, blob);
-        let mut damage = self.to_queue.lock();
-        if damage.len() < DAMAGE_MAX {
-            damage.insert((home, blob));
-            self.bells.repairer.notify_one();
-        }
-    }
-
-    /// A record of this blob was found damaged, by whoever looks at all of them.
-    pub(crate) fn found_damage(&self, home: PartitionId, blob: BlobId) {
-        self.damaged_records.fetch_add(1, Ordering::Relaxed);
-        self.remember_damage(home, blob);
-    }
-
-    fn remember_damage(&self, home: PartitionId, blob: BlobId) {
-        remember(&self.known_damage, (home, blob));
-    }
-
-    /// The blob was mended, or is gone.
-    pub(crate) fn forget_damage(&self, home: PartitionId, blob: BlobId) {
-        self.known_damage.lock().remove(&(home, blob));
-        self.found_row_sound(home, blob);
-    }
-
-    /// Whoever came by found the blob's row broken: its bytes are nowhere for anybody, and what it names stays where it is.
-    fn found_row_broken(&self, home: PartitionId, blob: BlobId) {
-        remember(&self.broken_rows, (home, blob));
-    }
-
-    /// Whoever came by could read it.
-    fn found_row_sound(&self, home: PartitionId, blob: BlobId) {
-        self.broken_rows.lock().remove(&(home, blob));
-    }
-
     /// Something was given up that may free space: where there is too little, the workers of space look at once.
     pub fn freed_something(&self) {
         if self.is_short_of_room() {
@@ -409,13 +360,6 @@ impl BlobStore {
     /// How long a worker of space rests that found nothing to do.
     fn rest(&self) -> Duration {
         if self.is_short_of_room() { FULL_REST } else { REST }
-    }
-}
-
-fn remember(found: &Mutex<BTreeSet<(PartitionId, BlobId)>>, one: (PartitionId, BlobId)) {
-    let mut found = found.lock();
-    if found.len() < DAMAGE_MAX {
-        found.insert(one);
     }
 }
 

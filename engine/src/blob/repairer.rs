@@ -193,7 +193,7 @@ impl Repairer {
 
     /// What readers found goes to the queue.
     async fn queue_noted(&self) -> Result<()> {
-        let noted: Vec<(PartitionId, BlobId)> = self.store.to_queue.lock().iter().copied().collect();
+        let noted = self.store.damage.noted();
         let mut by_home: BTreeMap<PartitionId, Vec<BlobId>> = BTreeMap::new();
         for (home, blob) in &noted {
             by_home.entry(*home).or_default().push(*blob);
@@ -203,10 +203,7 @@ impl Repairer {
                 self.store.queue_damaged(home, blobs).await?;
             }
         }
-        let mut damage = self.store.to_queue.lock();
-        for entry in &noted {
-            damage.remove(entry);
-        }
+        self.store.damage.is_queued(&noted);
         Ok(())
     }
 
@@ -231,7 +228,7 @@ impl Repairer {
                 self.count(copied, 1);
                 if source == Source::Queue {
                     self.left_the_queue();
-                    self.store.forget_damage(home, blob);
+                    self.store.damage.forget(home, blob);
                 }
             }
             Ok(Step::StillShort(copied)) => {
@@ -338,7 +335,7 @@ impl Repairer {
     async fn queued(&mut self, home: PartitionId, blob: BlobId, deep: bool) -> Result<()> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let Some(value) = snapshot.get(blob_key(blob)).await? else {
-            self.store.forget_damage(home, blob);
+            self.store.damage.forget(home, blob);
             return self.forget(home, blob).await;
         };
         let version = snapshot.read_version();
@@ -346,12 +343,12 @@ impl Repairer {
             Ok(row) => row,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::error!(%home, %error, "a blob can't be repaired: its row is broken");
-                self.store.found_row_broken(home, blob);
+                self.store.damage.row_broken(home, blob);
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
-        self.store.found_row_sound(home, blob);
+        self.store.damage.row_sound(home, blob);
         let found = Found { home, blob, row, version, queued: true };
         match Mend::plan(&self.store, found, deep)? {
             Verdict::Sound => self.forget(home, blob).await?,
@@ -556,7 +553,7 @@ impl Walk<'_> {
                 Ok(row) => row,
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "repair passes a broken row");
-                    self.store.found_row_broken(home, blob);
+                    self.store.damage.row_broken(home, blob);
                     sweep.lost_blobs += 1;
                     sweep.blob = Some(blob);
                     stop.go_on_at(behind);
@@ -568,7 +565,7 @@ impl Walk<'_> {
                     return Err(error);
                 }
             };
-            self.store.found_row_sound(home, blob);
+            self.store.damage.row_sound(home, blob);
             let bytes = row.places().map(RecordAt::stored_len).sum::<u64>();
             if self.store.wants_upload(&row) {
                 self.store.queue_late_upload(home, blob, &row, version).await?;

@@ -130,17 +130,17 @@ impl Scrub {
             Ok(row) => row,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::error!(%home, %error, "scrub found a broken row");
-                self.store.found_row_broken(home, blob);
+                self.store.damage.row_broken(home, blob);
                 return Ok(0);
             }
             Err(error) => return Err(error),
         };
-        self.store.found_row_sound(home, blob);
+        self.store.damage.row_sound(home, blob);
         let checked = self.check(home, blob, &row, &mut bytes).await?;
         let Some(error) = checked else {
             // With several copies the repairer says it: a zone that is away was not read.
             if !self.store.zones.are_several() {
-                self.store.forget_damage(home, blob);
+                self.store.damage.forget(home, blob);
             }
             return Ok(bytes);
         };
@@ -149,7 +149,7 @@ impl Scrub {
             return Ok(bytes);
         }
         tracing::error!(%error, "scrub found damage");
-        self.store.found_damage(home, blob);
+        self.store.damage.found(home, blob);
         if self.store.can_mend() {
             self.store.queue_damaged(home, &[blob]).await?;
         }
@@ -204,7 +204,7 @@ impl Scrub {
                         return Ok(bytes);
                     }
                     tracing::error!(%error, "scrub found damage");
-                    self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                    self.store.damage.found_far();
                     self.store.upload_again(home, blob, row).await?;
                     return Ok(bytes);
                 }

@@ -100,9 +100,9 @@ impl BlobStore {
             moved_bytes: ByteCount::new(load(&self.moved_bytes)),
             collected_blobs: load(&self.collected),
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
-            damaged_records: load(&self.damaged_records),
-            damaged_blobs: self.known_damage.lock().len() as u64,
-            broken_rows: self.broken_rows.lock().len() as u64,
+            damaged_records: self.damage.records(),
+            damaged_blobs: self.damage.blobs(),
+            broken_rows: self.damage.broken_rows(),
             ..Usage::default()
         };
         let mut room = None;

@@ -87,22 +87,27 @@ impl Record {
 
 impl BlobStore {
     /// Most bytes that a writer of a blob of at most so many bytes holds at once: the record under way, the one before it in each
-    /// copy's lane, and a chunk. Without a length, of any blob.
-    pub fn writer_memory(&self, most: Option<ByteCount>, copies: Copies) -> ByteCount {
+    /// copy's lane, and a chunk. Without a length, of any blob. `is_announced`: the writer is told the length when it is made.
+    pub fn writer_memory(&self, most: Option<ByteCount>, is_announced: bool, copies: Copies) -> ByteCount {
+        // The first record of a length that nobody says begins with room for a chunk, and grows by doubling: what it was and what it
+        // becomes are there at once. Of any blob that is less than its last records.
+        let first_max = record_plain_bytes(self.segment_bytes, 0) as u64;
+        let grown = most.filter(|_| !is_announced);
+        let grown = grown.map_or(0, |most| most.get().min(first_max) + 2 * CHUNK_BYTES as u64);
         let copies = if self.zones.are_several() { copies } else { Copies::Configured };
         let copies = self.count_of(copies) as u64;
         let most = most.map_or(u64::MAX, ByteCount::get);
         let of_records = |before| record_plain_bytes(self.segment_bytes, before) as u64;
         // Behind the last one an empty one begins.
         let room = |plain| 2 * (FRAME_BYTES + FRAME_ALIGN) as u64 + sealed_len(plain);
-        let (first, last) = (of_records(0), of_records(most.saturating_sub(1)));
-        let records = if most <= first {
+        let last = of_records(most.saturating_sub(1));
+        let records = if most <= first_max {
             copies * room(most)
         } else {
             // Records grow with the blob: the last ones are the largest.
             (1 + copies) * room(last)
         };
-        ByteCount::new(records + most.min(CHUNK_BYTES as u64))
+        ByteCount::new(records + most.min(CHUNK_BYTES as u64) + grown)
     }
 }
 
@@ -441,10 +446,11 @@ mod tests {
     #[tokio::test]
     async fn what_a_writer_may_hold_is_known_before_it_is_made_and_is_no_more_than_that() {
         let world = World::new(71).await;
-        let of =
-            |most: Option<u64>| world.store.writer_memory(most.map(ByteCount::new), Copies::Configured).get();
-        assert!((20_000..22_000).contains(&of(Some(10_000))), "{}", of(Some(10_000)));
-        assert!(of(Some(1)) < of(Some(1 << 20)) && of(Some(1 << 30)) <= of(None));
+        let of = |most: Option<u64>, is_announced| {
+            world.store.writer_memory(most.map(ByteCount::new), is_announced, Copies::Configured).get()
+        };
+        assert!((20_000..22_000).contains(&of(Some(10_000), true)), "{}", of(Some(10_000), true));
+        assert!(of(Some(1), true) < of(Some(1 << 20), true) && of(Some(1 << 30), true) <= of(None, true));
         for length in [1_usize, 5_000, 70_000, 1_000_000, 3_000_000] {
             for announced in [true, false] {
                 let most = ByteCount::from(length);
@@ -458,9 +464,7 @@ mod tests {
                 writer.seal_chunk(&rest).await.unwrap();
                 let sealed = writer.draft(Next::Nothing);
                 peak = peak.max(held(&writer) + rest.capacity() + sealed.bytes.capacity());
-                let known = of(Some(most.get()));
-                let known = known
-                    + if announced { 0 } else { most.get().min(writer.record.target as u64) + (128 << 10) };
+                let known = of(Some(most.get()), announced);
                 assert!(peak as u64 <= known, "{length}, {announced}: {peak} of {known}");
                 assert!(known <= 2 * peak as u64 + 20_000, "{length}, {announced}: {peak} of {known}");
             }

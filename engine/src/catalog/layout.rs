@@ -33,12 +33,15 @@ impl Layout {
     pub const VAULTS: Self = Self(9);
     /// A catalog that may have a copy in a zone: whoever writes to it must see to the copy.
     pub(in crate::catalog) const COPIES: Self = Self(10);
+    /// Objects of classes that are archived: a firn that doesn't know of them would give out what is to be restored first, and look in vain
+    /// for bytes that lie in a vault.
+    pub const CLASSES: Self = Self(11);
     /// Trails: a firn that doesn't know of them would record nothing for who was promised records, nor know the keys that sign them.
     pub const TRAILS: Self = Self(12);
     /// The newest that this code knows.
     pub(in crate::catalog) const NEWEST: Self = Self::TRAILS;
     /// All that this code knows.
-    const KNOWN: [Self; 9] = [
+    const KNOWN: [Self; 10] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -47,6 +50,7 @@ impl Layout {
         Self::ENVELOPES,
         Self::VAULTS,
         Self::COPIES,
+        Self::CLASSES,
         Self::TRAILS,
     ];
 

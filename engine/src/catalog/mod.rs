@@ -22,6 +22,7 @@ mod admit;
 pub mod conformance;
 pub mod copy;
 pub mod key;
+mod known;
 mod layout;
 mod log;
 mod memory;
@@ -32,6 +33,7 @@ mod seen;
 mod totals;
 mod window;
 
+pub use known::{UNKNOWN_RETRIES_MAX, commit_known};
 pub use layout::Layout;
 pub use log::since::LogPlace;
 pub use memory::MemoryCatalog;

@@ -35,12 +35,12 @@ mod worker;
 pub use status::TopicStatus;
 pub use topic::{Courier, Letter, Subscriber, TopicName};
 
-use crate::catalog::{Catalog, Scan, Snapshot, Write, key_after};
+use crate::Result;
+use crate::catalog::{Catalog, Commit, Scan, Snapshot, Write, commit_known, key_after};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::id::{PartitionId, random_bytes};
+use crate::id::{IdempotencyId, PartitionId, random_bytes};
 use crate::worker::Worker;
-use crate::{Error, Result};
 use bytes::Bytes;
 use line::Line;
 use parking_lot::Mutex;
@@ -254,17 +254,9 @@ impl Outbox {
     /// A commit of ours: it frees space, and says nothing of what was read.
     async fn commit(&self, partition: PartitionId, writes: Vec<Write>) -> Result<()> {
         let read_version = self.catalog.snapshot(partition).await?.read_version();
-        let commit = crate::catalog::Commit::new(partition, read_version).from_reserve();
-        let id = crate::id::IdempotencyId::random(&*self.entropy);
-        let mut commit =
-            crate::catalog::Commit { writes, idempotency: Some(id), id_is_fresh: true, ..commit };
-        match self.catalog.commit(commit.clone()).await {
-            Err(Error::Unknown { .. }) => {
-                commit.id_is_fresh = false;
-                self.catalog.commit(commit).await.map(drop)
-            }
-            known => known.map(drop),
-        }
+        let commit = Commit { writes, ..Commit::new(partition, read_version).from_reserve() };
+        let id = IdempotencyId::random(&*self.entropy);
+        commit_known(&*self.catalog, id, commit).await.map(drop)
     }
 
     /// A batch of a topic's messages in one partition, oldest first, and how many of the topic's were lost there.

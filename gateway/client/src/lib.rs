@@ -35,6 +35,7 @@ mod lock;
 mod multipart;
 mod object;
 mod payload;
+mod restore;
 mod retry;
 mod settings;
 mod transport;
@@ -58,6 +59,7 @@ pub use object::{
     CopyProof, DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions,
     PutResult,
 };
+pub use restore::RestoreAnswer;
 pub use retry::{Listener, Retries};
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 pub use webhook::{Secret, Webhook, WebhookOptions};

@@ -184,6 +184,76 @@ async fn all_pages_of_parts_are_read() {
     let parts = client.list_parts(&upload).await.unwrap();
     assert_eq!(parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 2]);
     assert!(served.await.unwrap()[1].contains("part-number-marker=1"));
+    let (client, _served) = scripted(vec![page(1, more), page(1, more)]).await;
+    let error = client.list_parts(&upload).await.unwrap_err();
+    assert!(error.to_string().contains("in circles"), "{error}");
+    // Always another page, and always further on.
+    let many = |first: u32| {
+        let part =
+            |n: u32| format!("<Part><PartNumber>{n}</PartNumber><Size>5</Size><ETag>\"e\"</ETag></Part>");
+        let parts: String = (first..first + 1_000).map(part).collect();
+        let last = first + 999;
+        let body = format!(
+            "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>{parts}</ListPartsResult>"
+        );
+        answer("200 OK", "", body.len(), &body)
+    };
+    let (client, served) = scripted((0..11).map(|page| many(page * 1_000 + 1)).collect()).await;
+    let error = client.list_parts(&upload).await.unwrap_err();
+    assert!(error.to_string().contains("in circles"), "{error}");
+    assert_eq!(served.await.unwrap().len(), 11);
+}
+
+#[tokio::test]
+async fn a_part_is_copied_of_the_object_that_was_looked_at() {
+    let upload = client::OpenUpload {
+        bucket: "bucket".to_owned(),
+        key: "key".to_owned(),
+        upload_id: "id".to_owned(),
+        with_crc64: false,
+    };
+    let body = "<CopyPartResult><ETag>\"p\"</ETag></CopyPartResult>";
+    for (etag, is_bound) in [("e", true), ("", false)] {
+        let (client, served) = scripted(vec![answer("200 OK", "", body.len(), body)]).await;
+        let part = client.upload_part_copy(&upload, 1, (&OBJECT, etag), 0..5).await.unwrap();
+        assert_eq!(part.etag, "p");
+        let request = &served.await.unwrap()[0];
+        assert_eq!(request.contains("x-amz-copy-source-if-match: \"e\"\r\n"), is_bound, "{request}");
+        assert_eq!(request.contains("if-match"), is_bound, "{request}");
+        assert!(request.contains("x-amz-copy-source-range: bytes=0-4\r\n"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_checksum_over_those_of_parts_is_not_taken_for_one_of_the_object() {
+    let upload = client::OpenUpload {
+        bucket: "bucket".to_owned(),
+        key: "key".to_owned(),
+        upload_id: "id".to_owned(),
+        with_crc64: true,
+    };
+    let part = client::CompletedPart {
+        number: 1,
+        etag: "e".to_owned(),
+        crc64: Some(Crc64::of(b"body")),
+        verified: false,
+        etag_is_md5: false,
+    };
+    let (crc, none) = (Crc64::of(b"body").to_header(), "AAAAAAAAAAA=".to_owned());
+    for (kind, crc, proven) in [
+        ("FULL_OBJECT", &crc, Some(true)),
+        ("FULL_OBJECT", &none, None),
+        ("COMPOSITE", &crc, Some(false)),
+        ("COMPOSITE", &none, Some(false)),
+    ] {
+        let body = format!(
+            "<CompleteMultipartUploadResult><ETag>\"x-1\"</ETag><ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>\
+             <ChecksumType>{kind}</ChecksumType></CompleteMultipartUploadResult>"
+        );
+        let (client, _served) = scripted(vec![answer("200 OK", "", body.len(), &body)]).await;
+        let done = client.complete_upload(&upload, std::slice::from_ref(&part), &options()).await;
+        check(&format!("{kind} {crc}"), done.map(|done| done.verified), proven);
+    }
 }
 
 #[tokio::test]
@@ -487,6 +557,13 @@ async fn an_endpoint_that_answers_an_object_without_a_word_of_s3_lists_its_bucke
     let cloud = bare("200 OK", "etag: \"e\"\r\nx-amz-cf-id: c\r\nx-amz-apigw-id: a\r\n", 5, "hello");
     let (client, _served) = scripted(vec![cloud, bare("403 Forbidden", "", 0, "")]).await;
     read(&client).await.unwrap_err();
+    // Who says in S3's words that it can't answer now has not answered; the next one is asked again.
+    let later = [object.clone(), slow_down(), slow_down(), slow_down()];
+    let (client, served) = scripted([&later[..], &later[..]].concat()).await;
+    for _ in 0..2 {
+        assert_eq!(read(&client).await.unwrap_err().code(), Some("SlowDown"));
+    }
+    assert_eq!(served.await.unwrap().len(), 8);
 }
 
 #[tokio::test]
@@ -549,6 +626,7 @@ async fn what_an_endpoint_says_that_it_stored_is_what_was_sent() {
         (format!("etag: \"{other}\"\r\n{kms}x-amz-checksum-crc64nvme: {none}\r\n"), None),
         (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc64nvme: {none}\r\n"), None),
         (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc64nvme: {none}\r\n{composite}"), Some(true)),
+        (format!("etag: \"{other}\"\r\nx-amz-checksum-crc64nvme: {crc}\r\n{composite}"), Some(false)),
         (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc32: AAAAAA==\r\n"), None),
         (format!("etag: \"{other}-1\"\r\n"), Some(false)),
     ] {
@@ -624,6 +702,50 @@ async fn a_list_of_what_was_not_asked_for_is_not_believed() {
     let upload = "<Upload><Key>other/kept</Key><UploadId>u</UploadId></Upload>";
     let (client, _served) = scripted(vec![of("ListMultipartUploadsResult", upload)]).await;
     assert_eq!(client.uploads_after("bucket", "p/", None).await.unwrap_err().kind(), ErrorKind::Integrity);
+}
+
+#[tokio::test]
+async fn a_list_that_says_that_it_is_another_is_not_believed() {
+    let list = List { bucket: "bucket", prefix: "p/", delimiter: None, page_max: None };
+    let of = |inner: &str| {
+        let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{inner}</ListBucketResult>");
+        answer("200 OK", "", body.len(), &body)
+    };
+    // Nothing is on either page: to a sync that removes, that would be a word.
+    for (said, is_ours) in [("p/", true), ("q/", false)] {
+        let (client, _served) = scripted(vec![of(&format!("<Prefix>{said}</Prefix>"))]).await;
+        assert_eq!(client.objects(list).next().await.is_ok(), is_ours, "{said}");
+    }
+    // Some name a list of versions like one of objects; one that has objects is none.
+    let object = "<Contents><Key>p/k</Key><Size>1</Size></Contents>";
+    for (inner, is_ours) in [("", true), (object, false)] {
+        let (client, _served) = scripted(vec![of(inner)]).await;
+        assert_eq!(client.versions(list).next().await.is_ok(), is_ours, "{inner}");
+    }
+}
+
+#[tokio::test]
+async fn uploads_are_listed_neither_in_circles_nor_without_an_end() {
+    let page = |upload: usize| {
+        let body = format!(
+            "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>\
+             <NextUploadIdMarker>{upload}</NextUploadIdMarker></ListMultipartUploadsResult>"
+        );
+        answer("200 OK", "", body.len(), &body)
+    };
+    for (pages, says) in
+        [(vec![page(1), page(1)], "in circles"), ((0..1_001).map(page).collect(), "does not end")]
+    {
+        let (client, _served) = scripted(pages).await;
+        let mut after = None;
+        let error = loop {
+            match client.uploads_after("bucket", "", after.as_ref()).await {
+                Ok((_, next)) => after = Some(next.expect("another page")),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,9 @@ fn of_code(code: &str) -> Option<&'static str> {
         "SlowDown" => {
             "the server has no room for more at once: fewer (--jobs 2), or later; firn status DIR, on its machine, says what bodies hold"
         }
-        "InvalidObjectState" => "the object is archived: ask for a restore first",
+        "InvalidObjectState" => {
+            "the object is archived: firn restore s3://BUCKET/KEY --tier standard --days 7 --wait"
+        }
         _ => return None,
     })
 }

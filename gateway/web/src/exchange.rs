@@ -1,10 +1,11 @@
 //! A request of a service other than S3 and its answer, as far as all these services do the same: what is noted when it comes, and
-//! what its answer, the metrics and the access log say of it.
+//! what its answer says of it; metrics and the access log, once its body is out.
 
 use crate::audit::{self, Said, Seen, Told};
 use crate::budget::Sender;
 use crate::config::Config;
-use crate::s3::{AccessLine, Answer, Pace, RequestBody, http_date, name_host, set_header};
+use crate::failure::Trouble;
+use crate::http::{Answer, Pace, Record, RequestBody, http_date, name_host, set_header};
 use crate::server::Peer;
 use crate::state::State;
 use engine::entropy::Entropy;
@@ -63,8 +64,8 @@ impl Exchange {
         (begun, head, body)
     }
 
-    /// Keeps the call's record. False: there is none, and the call must not be answered as it ended.
-    pub(crate) async fn keep(&mut self, told: Told<'_>) -> bool {
+    /// Keeps the call's record. Without one the call must not be answered as it ended.
+    pub(crate) async fn keep(&mut self, told: Told<'_>) -> Result<(), Trouble> {
         let operation = self.trace.operation;
         let Trace { access_key_id, said, .. } = &mut self.trace;
         let call = audit::Call {
@@ -77,23 +78,32 @@ impl Exchange {
         audit::keep(&self.shared, call, said, told).await
     }
 
-    /// Ends with an answer: of how many bytes, as far as that is known, and with the code of an error or none. A connection whose
-    /// body was not read to its end is closed.
-    pub(crate) fn end(self, mut answer: Answer, reusable: bool, (code, sent): (&'static str, u64)) -> Answer {
+    /// Ends with an answer, and with the code of an error or none. A connection whose body was not read to its end is closed.
+    pub(crate) fn end(self, mut answer: Answer, reusable: bool, code: &'static str) -> Answer {
         let headers = answer.headers_mut();
         set_header(headers, HeaderName::from_static("x-amzn-requestid"), &self.id);
         set_header(headers, SERVER, "firn");
         set_header(headers, DATE, &http_date(self.shared.clock.now()));
+        self.shared.tell_debug_day(headers);
         if self.version == Version::HTTP_10 || (!reusable && self.version == Version::HTTP_11) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let (status, operation) = (answer.status(), self.trace.operation);
-        let took = self.shared.clock.boottime().saturating_sub(self.started);
-        self.shared.metrics.called(self.service, operation, status, took);
-        let (method, path) = (Some(self.method.as_str()), Some(self.path.as_str()));
-        let access_key_id = self.trace.access_key_id.as_deref();
-        AccessLine { request_id: &self.id, operation, method, path, status, code, access_key_id, sent, took }
-            .write();
+        let record = Record {
+            state: self.shared,
+            service: Some(self.service),
+            request_id: self.id,
+            operation: self.trace.operation,
+            method: self.method,
+            path: self.path,
+            status: answer.status(),
+            code,
+            access_key_id: self.trace.access_key_id,
+            started: self.started,
+            sent: 0,
+            logged: None,
+            audited: None,
+        };
+        answer.body_mut().record(record);
         answer
     }
 }

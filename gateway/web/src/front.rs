@@ -2,17 +2,18 @@
 //!
 //! ```text
 //!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms, cloudtrail ─► json
-//!                                                         ├─ iam, sts ─► query
-//!   unsigned form to the path / of no bucket's host ──────┘
-//!                                              …/glacier/… ────────────────► glacier, where that door is open
-//!   everything else ─────────────────────────────────────────────────► s3
+//!                                                         ├─ iam, sts ────────► query
+//!                                                         └─ glacier ─────────► glacier, where that door is open
+//!   unsigned form to the path / of no bucket's host ──────────────────────────► query: sts
+//!   everything else ──────────────────────────────────────────────────────────► s3
 //! ```
 //! A request is verified for the service that answers it and for no other: one that is signed for IAM never reaches S3, and the other way
 //! round.
 
 use crate::config::Config;
+use crate::http::Answer;
 use crate::query::Service;
-use crate::s3::{Answer, names_bucket};
+use crate::s3::names_bucket;
 use crate::server::Peer;
 use crate::state::State;
 use crate::{cloudtrail, glacier, iam, json, kms, query, s3, sts};
@@ -28,7 +29,7 @@ static OF_QUERIES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
 /// Services that speak the JSON protocol.
 static OF_JSON: [&json::Service; 2] = [&kms::SERVICE, &cloudtrail::SERVICE];
 
-/// The service that a request is for; `None`: S3.
+/// The service that a request is for, but Glacier; `None`: S3.
 enum For {
     Query(&'static Service),
     Json(&'static json::Service),

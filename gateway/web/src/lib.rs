@@ -8,9 +8,12 @@
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
+//! What all services do alike stands beside them: `http` (heads, bodies, answers), `exchange`, `verify`, `connection`, `failure`.
+//!
 //! This crate renders and parses; it decides no storage semantics. Everything that comes in is hostile: heads, bodies
 //! and XML are bounded in size, depth and time before they are looked at.
 
+mod actions;
 mod admin;
 mod audit;
 mod budget;
@@ -18,22 +21,29 @@ mod budget;
 pub mod checks;
 mod cloudtrail;
 mod config;
+mod connection;
 mod exchange;
+mod failure;
 mod front;
 mod glacier;
+mod http;
 mod iam;
 mod ingest;
 mod json;
 mod kms;
+mod marker;
 mod metrics;
 mod query;
 mod s3;
 mod server;
 mod state;
 mod sts;
+mod verify;
 mod xml;
 
+pub use self::http::ACCESS_LINES;
+pub use actions::actions_in_vain;
 pub use config::{Config, Limits};
-pub use s3::{ACCESS_LINES, read_lifecycle};
+pub use s3::read_lifecycle;
 pub use server::{Identity, Places, Server};
 pub use state::{AdminCall, AdminError, AdminToken, Bodies, Obstacle, Parts, Readiness, State, StatusSource};

@@ -95,7 +95,7 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { operation, status: class(status) }).inc();
     }
 
-    /// A call of IAM, STS or KMS was answered.
+    /// A call of a service other than S3 was answered.
     pub(crate) fn called(
         &self,
         service: &'static str,
@@ -124,33 +124,38 @@ impl Metrics {
         let m = &metrics;
         registry.register(
             "firn_s3_requests",
-            "Requests answered, by operation and class of status",
+            "Requests of S3 answered, by operation and class of status",
             m.requests.clone(),
         );
         registry.register_with_unit(
             "firn_s3_request_latency",
-            "From the complete request head to the response head",
+            "From the complete request head to the end of the answer",
             Unit::Seconds,
             m.latency.clone(),
         );
         registry.register(
             "firn_api_requests",
-            "Calls of IAM, STS and KMS answered, by service, operation and class of status",
+            "Calls of IAM, STS, KMS and Glacier answered, by service, operation and class of status",
             m.calls.clone(),
         );
         registry.register_with_unit(
             "firn_api_request_latency",
-            "From the complete request head to the answer, of IAM, STS and KMS",
+            "From the complete request head to the end of the answer, of IAM, STS, KMS and Glacier",
             Unit::Seconds,
             m.call_latency.clone(),
         );
         registry.register_with_unit(
-            "firn_s3_received",
-            "Body bytes received",
+            "firn_http_received",
+            "Body bytes received, of all services",
             Unit::Bytes,
             m.bytes_in.clone(),
         );
-        registry.register_with_unit("firn_s3_sent", "Body bytes sent", Unit::Bytes, m.bytes_out.clone());
+        registry.register_with_unit(
+            "firn_http_sent",
+            "Body bytes sent, of all services",
+            Unit::Bytes,
+            m.bytes_out.clone(),
+        );
         registry.register(
             "firn_s3_bodies_refused",
             "Requests told to slow down: bodies under way held all memory that they may",

@@ -1,15 +1,16 @@
 //! What every request can reach: the store, who is who, time, randomness, metrics.
 
 use crate::budget::{Budget, Held};
+use crate::config::Limits;
+use crate::marker::Markers;
 use crate::metrics::Metrics;
-use crate::query::Markers;
 use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
-use engine::unit::ByteCount;
+use http::{HeaderMap, HeaderValue};
 use objectstore::ObjectStore;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -248,10 +249,8 @@ pub struct Parts {
     pub admin_token: AdminToken,
     /// What the admin door reports.
     pub status: Arc<dyn StatusSource>,
-    /// How long a calendar day lasts in a rehearsal; every answer of the S3 door says it.
+    /// How long a calendar day lasts in a rehearsal; every answer of the HTTP port says it.
     pub debug_day: Option<Duration>,
-    /// Memory that the bodies of all requests together may hold: [`Limits::bodies_max`](crate::Limits::bodies_max).
-    pub bodies_max: ByteCount,
     /// Metrics of the other parts; the doors register their own in it.
     pub registry: Registry,
 }
@@ -263,7 +262,7 @@ pub struct State {
     pub(crate) identities: Arc<Identities>,
     pub(crate) kms: Arc<Kms>,
     pub(crate) audit: Arc<Audit>,
-    /// Seals where pages of IAM's listings begin.
+    /// Seals where pages of IAM's, KMS's and `CloudTrail`'s listings begin.
     pub(crate) markers: Markers,
     pub(crate) account: AccountId,
     pub(crate) signing_keys: SigningKeys,
@@ -277,7 +276,7 @@ pub struct State {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     /// `x-firn-debug-day` of every answer, in a rehearsal.
-    pub(crate) debug_day: Option<String>,
+    debug_day: Option<String>,
     /// Memory for the bodies of requests.
     pub(crate) bodies: Arc<Budget>,
     /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
@@ -317,12 +316,20 @@ impl State {
         let _ = self.vaults.set(vaults);
     }
 
+    /// Says in an answer that this is a rehearsal, where it is one.
+    pub(crate) fn tell_debug_day(&self, headers: &mut HeaderMap) {
+        // It is digits and `ms`.
+        if let Some(day) = self.debug_day.as_ref().and_then(|day| HeaderValue::from_str(day).ok()) {
+            headers.insert("x-firn-debug-day", day);
+        }
+    }
+
     pub(crate) fn vaults(&self) -> Option<&Arc<Vaults>> {
         self.vaults.get()
     }
 
-    /// Registers the doors' metrics and wires the rest.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    /// Registers the doors' metrics and wires the rest. `limits` are those that the doors are opened with.
+    pub fn new(parts: Parts, limits: &Limits) -> Arc<Self> {
         let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
         let Parts { admin_token, status, kms, audit, .. } = parts;
         let mut registry = parts.registry;
@@ -337,7 +344,7 @@ impl State {
             );
         }
         let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
-        let bodies = Budget::new(parts.bodies_max, Arc::clone(&clock), refused, ended);
+        let bodies = Budget::new(limits.bodies_max, Arc::clone(&clock), refused, ended);
         registry.register_collector(Box::new(Held(Arc::clone(&bodies))));
         let mut marker_key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *marker_key);

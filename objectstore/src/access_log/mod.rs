@@ -29,7 +29,7 @@ pub use line::LogRecord;
 
 use crate::setting::{BucketAcl, ObjectLock, RequestPayment};
 use crate::store::{Bucket, View};
-use crate::{BucketLogging, BucketName, Error, ObjectStore, Result, SettingKind};
+use crate::{BucketLogging, BucketName, Error, ErrorKind, ObjectStore, Result, SettingKind};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use held::{Held, Pushed};
@@ -318,6 +318,8 @@ impl ObjectStore {
             let found = match self.view(&name).await {
                 Ok(view) => self.setting_at::<BucketLogging>(&view).await?.map(|set| (view, set)),
                 Err(Error::NoSuchBucket) => None,
+                // Nobody gets anything of it, so that there is nothing to log.
+                Err(error) if error.kind() == ErrorKind::Corrupt => continue,
                 Err(error) => return Err(error),
             };
             match found {

@@ -1,6 +1,8 @@
 //! About listings. Keys are ordered by their UTF-8 bytes; common prefixes are skipped by seeking.
 
-use crate::{BucketName, ChecksumAlgorithm, ChecksumType, ETag, ObjectKey, StorageClass, VersionName};
+use crate::{
+    BucketName, ChecksumAlgorithm, ChecksumType, ETag, ObjectKey, RestoreState, StorageClass, VersionName,
+};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use security::CanonicalUser;
@@ -62,6 +64,8 @@ pub struct ListEntry {
     pub modified: Timestamp,
     /// The class.
     pub class: StorageClass,
+    /// Whether it is restored, or is being.
+    pub restore: Option<RestoreState>,
     /// Which checksum it has.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
     /// Who owns it, where that is not the bucket's owner.

@@ -2,8 +2,8 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, EncryptedBy, Expiry, IfRange,
-    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass,
-    Subresources, VersionName, VersionSelector, WriteConditions, Writer,
+    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, RestoreState, Result,
+    StorageClass, Subresources, VersionName, VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -186,6 +186,8 @@ pub struct ObjectInfo {
     pub subresources: Subresources,
     /// Whose key its bytes are readable with.
     pub encrypted_by: EncryptedBy,
+    /// Whether it is restored, or is being.
+    pub restore: Option<RestoreState>,
     /// When a lifecycle rule acts on it; of the latest version alone.
     pub expires: Option<Expiry>,
 }

@@ -122,9 +122,9 @@ impl Sink {
     /// that wait for their sync nothing is in memory but what names their chunks.
     pub(crate) fn memory(blobs: &BlobStore, most: Option<ByteCount>) -> ByteCount {
         let batch = most.map_or(BATCH as u64, |most| most.get().min(BATCH as u64));
-        // A pack is below the size from which records are large.
+        // A pack is below the size from which records are large. How long it becomes nobody knows when it begins.
         let of_pack = most.map_or(u64::from(PACK_BYTES), |most| most.get().min(PACK_BYTES.into()));
-        let of_pack = blobs.writer_memory(Some(ByteCount::new(of_pack)), Copies::Configured);
+        let of_pack = blobs.writer_memory(Some(ByteCount::new(of_pack)), false, Copies::Configured);
         let chunks =
             most.map_or(UNSETTLED_MAX, |most| most.get().min(UNSETTLED_MAX)).div_ceil(CHUNK_MIN as u64);
         ByteCount::new(2 * batch + of_pack.get() + chunks * CHUNK_MEMORY)

@@ -1,7 +1,7 @@
 //! Events as S3 writes them. Source: "Event message structure" of the S3 user guide.
 
-use super::{Occasion, Origin};
-use crate::record::ObjectRow;
+use super::{EventType, Occasion, Origin};
+use crate::record::{ObjectRow, Stored};
 use crate::{BucketName, ObjectKey, VersionName};
 use engine::clock::Timestamp;
 use security::{AccountId, Arn, Principal};
@@ -51,7 +51,20 @@ pub(super) fn event(event: &Event<'_>) -> Vec<u8> {
             "object": object(event),
         },
     });
+    let mut record = record;
+    if let Some((stored, until)) = restored(event) {
+        record["glacierEventData"] = json!({ "restoreEventData": {
+            "lifecycleRestorationExpiryTime": iso(until),
+            "lifecycleRestoreStorageClass": stored.class.as_str(),
+        } });
+    }
     json!({ "Records": [record] }).to_string().into_bytes()
+}
+
+/// Of a restore that has come to its end: until when the copy is there.
+fn restored<'a>(event: &'a Event<'_>) -> Option<(&'a Stored, Timestamp)> {
+    let stored = event.row.stored.as_ref().filter(|_| event.occasion.what == EventType::RESTORED)?;
+    Some((stored, stored.cold?.restore?.until?))
 }
 
 /// Of what went S3 says no size and tag; a sequencer has what came or went.

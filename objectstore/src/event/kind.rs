@@ -61,6 +61,14 @@ impl EventType {
     pub const TAGS_DELETE: Self = Self(11);
     /// An object's access list was set.
     pub const ACL_PUT: Self = Self(12);
+    /// An archived version is asked for.
+    pub const RESTORE: Self = Self(14);
+    /// An archived version can be read.
+    pub const RESTORED: Self = Self(15);
+    /// An archived version can't be read any more.
+    pub const RESTORE_OVER: Self = Self(16);
+    /// A lifecycle rule moved a version to another class.
+    pub const TRANSITION: Self = Self(26);
     /// A lifecycle rule removed an object or a version.
     pub const EXPIRED: Self = Self(24);
     /// A lifecycle rule hid an object by a delete marker.
@@ -160,6 +168,10 @@ mod tests {
             (EventType::TAGS_PUT, "s3:ObjectTagging:Put"),
             (EventType::TAGS_DELETE, "s3:ObjectTagging:Delete"),
             (EventType::ACL_PUT, "s3:ObjectAcl:Put"),
+            (EventType::RESTORE, "s3:ObjectRestore:Post"),
+            (EventType::RESTORED, "s3:ObjectRestore:Completed"),
+            (EventType::RESTORE_OVER, "s3:ObjectRestore:Delete"),
+            (EventType::TRANSITION, "s3:LifecycleTransition"),
             (EventType::EXPIRED, "s3:LifecycleExpiration:Delete"),
             (EventType::EXPIRED_MARKER, "s3:LifecycleExpiration:DeleteMarkerCreated"),
         ] {

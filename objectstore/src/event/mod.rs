@@ -51,6 +51,13 @@ pub(crate) struct Occasion<'a> {
     pub(crate) origin: &'a Origin,
 }
 
+impl<'a> Occasion<'a> {
+    /// An object comes with its bytes, by PUT or by a form.
+    pub(crate) const fn of_put(bucket: &'a BucketName, origin: &'a Origin) -> Self {
+        Self { what: if origin.by_form { EventType::POST } else { EventType::PUT }, bucket, origin }
+    }
+}
+
 impl ObjectStore {
     /// Adds the event to a change, if the bucket's owner wants it. `at`: when the change happens.
     pub(crate) async fn tell(

@@ -11,7 +11,7 @@
 //!   every entry gets its name: by the request, or after a crash by the `upload-cleanup` worker.
 //! - A staged row owns its entry's bytes. It goes in the very commit by which they get their name, or are released; so an entry is
 //!   named once, whoever publishes.
-//! - An entry is named by what names every PUT ([`ObjectStore::publish_arrival`]): versions, locks, quotas, owners and events are the
+//! - An entry is named by what names every PUT ([`ObjectStore::publish`]): versions, locks, quotas, owners and events are the
 //!   same.
 //!
 //! # Limits
@@ -201,7 +201,7 @@ impl Ingest {
             if self.dedups {
                 dedup::Sink::memory(&self.store.blobs, most).get()
             } else {
-                self.store.blobs.writer_memory(most, Copies::Configured).get()
+                self.store.blobs.writer_memory(most, true, Copies::Configured).get()
             }
         };
         // The bytes of a small one are the digests' too.

@@ -3,12 +3,13 @@
 use super::{PUBLISHED_AT_ONCE, conditions};
 use crate::change::Change;
 use crate::envelope::Material;
+use crate::event::Occasion;
 use crate::id::IngestId;
+use crate::publish::{Draft, Expected};
 use crate::record::{IngestRow, IngestState, StagedRow};
 use crate::stack::release_content;
 use crate::store::Bucket;
 use crate::transact::Attempt;
-use crate::upload::Arrival;
 use crate::{BucketName, Error, IngestOutcome, ObjectKey, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -103,24 +104,17 @@ impl ObjectStore {
         let material = Material::read(staged.stored.envelope, &sealed)?;
         let at = tables::staged(id, &key);
         let size = staged.stored.size();
-        let arrival = Arrival {
-            bucket,
-            name,
-            key: &key,
-            stored: staged.stored.clone(),
-            material: material.as_ref(),
+        let conditions = conditions(row.if_absent);
+        // It was asked about when it came, and the archive was decided since. Its own row keeps its bytes.
+        let draft = Draft {
             subresources: row.subresources.clone(),
-            writer: &row.writer,
-            origin: &row.origin,
-            conditions: &conditions(row.if_absent),
-            // It was asked about when it came, and the archive was decided since.
-            asks: None,
+            writer: Some(&row.writer),
             writes: vec![Write::Delete(at.clone())],
-            expect: vec![(at, crate::publish::Expected::Is(Some(raw.clone())))],
-            // Its own row names them already.
-            kept: None,
+            expect: vec![(at, Expected::Is(Some(raw.clone())))],
+            tells: Some(Occasion::of_put(name, &row.origin)),
+            ..Draft::object(bucket, &key, staged.stored.clone(), material.as_ref(), &conditions)
         };
-        match self.publish_arrival(arrival).await {
+        match self.publish(&draft).await {
             Ok(Some(_)) => Ok(Named::Object(size)),
             Ok(None) => Ok(Named::Elsewhere),
             Err(error) if is_of_entry(&error) => {

@@ -19,6 +19,7 @@ use super::judge::{Above, Due, KeyRules, LifecycleAct, LifecycleHold};
 use super::keys::Versions;
 use crate::access::Asked;
 use crate::change::Change;
+use crate::cold::deposit_hint;
 use crate::delete::next_below;
 use crate::event::{EventType, Occasion, Origin};
 use crate::multipart::drop_upload;
@@ -29,11 +30,11 @@ use crate::store::{Bucket, View};
 use crate::tables::{self, DueOf};
 use crate::transact::Attempt;
 use crate::{
-    BucketName, DeleteConditions, Error, Lifecycle, LogRecord, ObjectKey, ObjectStore, Result, VersionName,
-    Versioning,
+    BucketName, DeleteConditions, Error, Lifecycle, LogRecord, ObjectKey, ObjectStore, Result, StorageClass,
+    VersionName, Versioning,
 };
 use engine::catalog::record::Record;
-use engine::catalog::{Key, Scan, Write};
+use engine::catalog::{Key, Layout, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
 use std::collections::VecDeque;
@@ -66,8 +67,12 @@ pub struct LifecycleRun {
     pub markers: u64,
     /// Uploads that were given up.
     pub uploads: u64,
+    /// Versions that were moved to another class.
+    pub transitions: u64,
     /// Bytes of what was removed for good.
     pub bytes: u64,
+    /// Bytes of what was moved.
+    pub moved_bytes: u64,
 }
 
 impl LifecycleRun {
@@ -80,13 +85,15 @@ impl LifecycleRun {
             noncurrent: self.noncurrent + other.noncurrent,
             markers: self.markers + other.markers,
             uploads: self.uploads + other.uploads,
+            transitions: self.transitions + other.transitions,
+            moved_bytes: self.moved_bytes + other.moved_bytes,
             bytes: self.bytes + other.bytes,
         }
     }
 
     /// Things that were done.
     pub fn deeds(&self) -> u64 {
-        self.expired + self.noncurrent + self.markers + self.uploads
+        self.expired + self.noncurrent + self.markers + self.uploads + self.transitions
     }
 }
 
@@ -106,6 +113,8 @@ struct Survey {
     removed: VecDeque<Doomed>,
     /// There is more to remove than was kept in mind.
     more: bool,
+    /// What moves to another class then, newest first, and no more than one commit's.
+    moved: Vec<Doomed>,
     /// What is current expires then.
     expires: Option<Due>,
     /// When something else is due.
@@ -124,16 +133,37 @@ impl Survey {
         if let Some(first) = self.first.filter(|first| due.at < *first) {
             self.later(first);
             (self.removed, self.more, self.expires) = (VecDeque::new(), false, None);
+            self.moved.clear();
         }
         self.first = Some(due.at);
         if due.act == LifecycleAct::Expire {
             self.expires = Some(due);
             return;
         }
+        if due.act.class().is_some() {
+            if self.moved.len() < TOGETHER {
+                self.moved.push(doomed());
+            }
+            return;
+        }
         self.removed.push_back(doomed());
         if self.removed.len() > TOGETHER {
             self.removed.pop_front();
             self.more = true;
+        }
+    }
+}
+
+/// What access logs call a move to a class, as S3 does.
+const fn operation_of(class: StorageClass) -> &'static str {
+    match class {
+        StorageClass::StandardIa => "S3.TRANSITION_SIA.OBJECT",
+        StorageClass::OneZoneIa => "S3.TRANSITION_ZIA.OBJECT",
+        StorageClass::IntelligentTiering => "S3.TRANSITION_INT.OBJECT",
+        StorageClass::GlacierIr => "S3.TRANSITION_GIR.OBJECT",
+        StorageClass::DeepArchive => "S3.TRANSITION_GDA.OBJECT",
+        StorageClass::Glacier | StorageClass::Standard | StorageClass::ReducedRedundancy => {
+            "S3.TRANSITION.OBJECT"
         }
     }
 }
@@ -193,8 +223,9 @@ impl ObjectStore {
                 }
                 continue;
             }
-            let expires = survey.expires.is_some() && survey.removed.is_empty();
-            let deed = if expires {
+            let deed = if survey.removed.is_empty() && !survey.moved.is_empty() {
+                self.shift(look, (&view, &stack), survey.moved, now).await?
+            } else if survey.removed.is_empty() && survey.expires.is_some() {
                 self.expire(look, (&view, &stack), survey.later, now).await?
             } else {
                 self.remove(look, (&view, &stack), survey, now).await?
@@ -232,7 +263,8 @@ impl ObjectStore {
             let facts = self.facts(view, &row).await?;
             if let Some(due) = rules.due(&facts, &above.place(&facts, version.below)) {
                 let locked = due.at <= now && facts.hold != LifecycleHold::None;
-                if locked && due.act != LifecycleAct::Expire && self.is_held(view, &row).await? {
+                let removes = due.act != LifecycleAct::Expire && due.act.class().is_none();
+                if locked && removes && self.is_held(view, &row).await? {
                     // The clock that locks are judged by is behind the one that rules are: others do not wait for it.
                     survey.later(self.calendar().midnight_after(now));
                     above.pass(&facts);
@@ -345,6 +377,7 @@ impl ObjectStore {
         let settled = !cut
             && !survey.more
             && survey.expires.is_none()
+            && survey.moved.is_empty()
             && stack.current().is_some()
             && survey.later.is_none_or(|later| later > now);
         if settled {
@@ -356,6 +389,70 @@ impl ObjectStore {
             self.log_deed((at.name, at.key), "S3.EXPIRE.OBJECT", &gone);
         }
         Ok(Deed::of(won, run, settled))
+    }
+
+    /// Moves versions to other classes, those of one moment by one commit. What is locked moves, too. What is due of them next, the next look
+    /// at the key says.
+    async fn shift(
+        &self,
+        at: &Look<'_>,
+        (view, stack): (&View, &Stack),
+        moved: Vec<Doomed>,
+        now: Timestamp,
+    ) -> Result<Deed> {
+        let (mut change, mut run) = (Change::default().unchanged(at.row.clone()), LifecycleRun::default());
+        let (mut told, mut bytes) = (Vec::new(), 0);
+        for Doomed { row, above, due } in &moved {
+            let (Some(stored), Some(class)) = (&row.stored, due.act.class()) else { continue };
+            above.iter().try_for_each(|above| self.authentic(at, above))?;
+            if stored.class.copies() != class.copies() {
+                // Boxed: seldom.
+                Box::pin(self.keep_for_class(at, row, class)).await?;
+            }
+            let written = change.writes.len();
+            let mut amended = row.clone();
+            if let Some(stored) = &mut amended.stored {
+                stored.class = class;
+            }
+            let amended = self.sealed_again(view.bucket, at.key, row, amended)?;
+            let mut one = stack.replace(&amended);
+            if class.is_archived() {
+                one = one.known_by(Layout::CLASSES);
+                one.writes.push(deposit_hint(at.key, row.version, at.name));
+                one.cold = true;
+            }
+            if change.writes.is_empty() {
+                one = one.unchanged(at.row.clone());
+                change = one;
+            } else {
+                change.join(one);
+            }
+            let origin = Origin::default();
+            let occasion = Occasion { what: EventType::TRANSITION, bucket: at.name, origin: &origin };
+            self.tell(view, &occasion, (at.key, &amended, now), &mut change).await?;
+            let size = stored.size().get();
+            run.transitions += 1;
+            run.moved_bytes += size;
+            told.push((operation_of(class), row.shown(view.config.versioning), size));
+            bytes = change.writes.iter().skip(written).fold(bytes, |sum, write| sum + put_bytes(write));
+            if bytes > PUT_MAX {
+                break;
+            }
+        }
+        // On a full disk, too: what comes behind may free some, and this is the way onto a medium.
+        let won = self.try_change_key(view, at.key, change.freeing()).await?;
+        if won {
+            for (operation, version, size) in told {
+                self.log_deed((at.name, at.key), operation, &[(version, Some(size))]);
+            }
+        }
+        Ok(Deed::of(won, run, false))
+    }
+
+    /// Sees to it that a version's bytes have the copies of the class that it moves to.
+    async fn keep_for_class(&self, at: &Look<'_>, row: &ObjectRow, class: StorageClass) -> Result<()> {
+        let found = self.find(at.name, at.key, row.name().into()).await?;
+        self.keep_for(&found, found.extent, class).await
     }
 
     /// Tells a bucket's access log, where it has one, what a rule did, as S3 does.

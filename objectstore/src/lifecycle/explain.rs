@@ -3,11 +3,11 @@
 //! Limits: [`VERSIONS`] versions, newest first.
 
 use super::judge::{
-    Above, KeyRules, LifecycleAct, LifecycleHold, LifecycleWhyNot, Verdict, judge, judge_upload,
+    Above, KeyRules, LifecycleAct, LifecycleHold, LifecycleWhyNot, Terms, Verdict, judge_all, judge_upload,
 };
 use super::keys::Versions;
 use crate::record::UploadRow;
-use crate::{BucketName, Error, LifecycleRule, ObjectKey, ObjectStore, Result, tables};
+use crate::{BucketName, Error, LifecycleRule, ObjectKey, ObjectStore, Result, StorageClass, tables};
 use engine::catalog::Scan;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
@@ -48,6 +48,8 @@ pub struct VersionExplained {
     pub size: Option<u64>,
     /// It is a delete marker.
     pub marker: bool,
+    /// Its class; of an upload or a delete marker none that counts.
+    pub class: StorageClass,
     /// What keeps it from being removed.
     pub hold: LifecycleHold,
     /// In order of the rules.
@@ -84,6 +86,7 @@ impl ObjectStore {
         let view = self.view(name).await?;
         let lifecycle = self.lifecycle_at(&view).await?.ok_or(Error::NoSuchConfiguration)?;
         let calendar = self.calendar();
+        let terms = Terms { calendar, minimum: lifecycle.minimum };
         let acting = KeyRules::of(&lifecycle, calendar, key.as_str());
         let (mut explained, mut more) = (Vec::new(), false);
         let scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(key), VERSIONS);
@@ -98,13 +101,14 @@ impl ObjectStore {
             let facts = self.facts(&view, &row).await?;
             let place = above.place(&facts, version.below);
             let rules = lifecycle.rules().iter();
-            let says = |rule: &LifecycleRule| judge(rule, calendar, &facts, &place);
+            let says = |rule: &LifecycleRule| judge_all(rule, terms, &facts, &place);
             explained.push(VersionExplained {
                 version: row.shown(view.config.versioning).map_or_else(String::new, |name| name.to_string()),
                 place: place.since.map_or(LifecyclePlace::Current, LifecyclePlace::Noncurrent),
                 modified: facts.modified,
                 size: facts.size,
                 marker: facts.size.is_none(),
+                class: facts.class,
                 hold: facts.hold,
                 rules: rules.map(|rule| verdict(key, rule, || says(rule))).collect(),
                 first: acting.due(&facts, &place).map(|due| due.rule),
@@ -123,6 +127,7 @@ impl ObjectStore {
                 modified: begun,
                 size: None,
                 marker: false,
+                class: StorageClass::Standard,
                 hold: LifecycleHold::None,
                 rules: rules.map(|rule| verdict(key, rule, || judge_upload(rule, calendar, begun))).collect(),
                 first: acting.upload_due(begun).map(|due| due.rule),

@@ -41,7 +41,8 @@ impl Facts {
             (false, None) => LifecycleHold::None,
         };
         let size = row.stored.as_ref().map(|stored| stored.size().get());
-        Self { modified: row.modified, size, tags: beside.tags.clone(), hold, null: row.null }
+        let class = row.stored.as_ref().map(|stored| stored.class).unwrap_or_default();
+        Self { modified: row.modified, size, tags: beside.tags.clone(), hold, null: row.null, class }
     }
 }
 
@@ -121,8 +122,10 @@ impl ObjectStore {
         key: &ObjectKey,
         row: &ObjectRow,
     ) -> Result<Option<Write>> {
-        let expiry = self.object_expiry(view, key, row).await?;
-        Ok(expiry.map(|expiry| Write::Delete(tables::due(expiry.at, DueOf::Versions, key.as_str()))))
+        let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
+        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let due = rules.due_of_current(&self.facts(view, row).await?);
+        Ok(due.map(|due| Write::Delete(tables::due(due.at, DueOf::Versions, key.as_str()))))
     }
 
     /// What an upload that begins adds to the index, and when it is given up.

@@ -13,8 +13,9 @@
 use super::calendar::Calendar;
 use crate::setting::{
     LifecycleExpiration, LifecycleFilter, LifecycleRule, NEWER_NONCURRENT_MAX, NoncurrentExpiration,
+    TransitionMinimum, TransitionWhen,
 };
-use crate::{Lifecycle, Tags};
+use crate::{Lifecycle, StorageClass, Tags};
 use engine::clock::Timestamp;
 use std::collections::VecDeque;
 
@@ -40,6 +41,7 @@ pub(crate) struct Facts {
     pub(crate) hold: LifecycleHold,
     /// It is the key's null version.
     pub(crate) null: bool,
+    pub(crate) class: StorageClass,
 }
 
 /// How a version stands among those of its key.
@@ -54,8 +56,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LifecycleAct {
     /// The current object expires: a delete marker hides it or, where versions are not kept, it goes.
     Expire,
@@ -65,6 +66,38 @@ pub enum LifecycleAct {
     RemoveMarker,
     /// An upload is given up.
     AbortUpload,
+    /// A version moves to another class.
+    Transition(StorageClass),
+}
+
+impl LifecycleAct {
+    /// For scripts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expire => "expire",
+            Self::RemoveNoncurrent => "remove_noncurrent",
+            Self::RemoveMarker => "remove_marker",
+            Self::AbortUpload => "abort_upload",
+            Self::Transition(_) => "transition",
+        }
+    }
+
+    /// To which class it moves what it acts on.
+    pub const fn class(self) -> Option<StorageClass> {
+        match self {
+            Self::Transition(class) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// What comes first of one moment: what is gone needs no other class, what is hidden may. Of classes the deepest.
+    const fn rank(self) -> (u8, u8) {
+        match self {
+            Self::RemoveNoncurrent | Self::RemoveMarker | Self::AbortUpload => (0, 0),
+            Self::Transition(class) => (1, u8::MAX - class.depth()),
+            Self::Expire => (2, 0),
+        }
+    }
 }
 
 /// Why a rule does nothing about a version.
@@ -87,6 +120,10 @@ pub enum LifecycleWhyNot {
     Kept,
     /// A legal hold is on it, or its lock is not known.
     OnHold,
+    /// It is in the rule's class, or in one from which no way leads there.
+    InClass,
+    /// It is smaller than what is moved where a rule names no size.
+    TooSmall,
 }
 
 /// A rule's say.
@@ -174,6 +211,97 @@ fn judge_noncurrent(
     Ok((at, LifecycleAct::RemoveNoncurrent))
 }
 
+/// Objects smaller than this are not moved where a rule names no size.
+const MINIMUM_BYTES: u64 = 128 << 10;
+
+/// How days are counted, and what is too small to be moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) calendar: Calendar,
+    pub(crate) minimum: TransitionMinimum,
+}
+
+/// To which class a rule moves a version next, and when; `None`: it moves none like it.
+fn judge_moves(rule: &LifecycleRule, terms: Terms, version: &Facts, place: &Place<'_>) -> Option<Verdict> {
+    let size = version.size?;
+    let calendar = terms.calendar;
+    let steps: Vec<(StorageClass, Option<Timestamp>)> = match place.since {
+        None => {
+            let at = |when| match when {
+                TransitionWhen::Days(days) => calendar.days_after(version.modified, days),
+                TransitionWhen::Date(date) => date.max(calendar.midnight_after(version.modified)),
+            };
+            rule.transitions.iter().map(|one| (one.class, Some(at(one.when)))).collect()
+        }
+        Some(since) => {
+            let rules = rule.noncurrent_transitions.iter();
+            rules
+                .map(|one| (one.class, moved_at(calendar, (since, place.newer), one.days, one.newer)))
+                .collect()
+        }
+    };
+    if steps.is_empty() {
+        return None;
+    }
+    if !rule.enabled {
+        return Some(Err(LifecycleWhyNot::Disabled));
+    }
+    if let Err(why) = about(&rule.filter, version) {
+        return Some(Err(why));
+    }
+    let says_size = rule.filter.larger.is_some() || rule.filter.smaller.is_some();
+    let too_small = |class: StorageClass| {
+        let counts = terms.minimum == TransitionMinimum::All128K || !class.is_archived();
+        size < MINIMUM_BYTES && counts && !says_size
+    };
+    let (mut next, mut why) = (None::<(Timestamp, LifecycleAct)>, LifecycleWhyNot::InClass);
+    for (class, at) in steps {
+        if !version.class.goes_to(class) {
+            continue;
+        }
+        match at {
+            _ if too_small(class) => why = LifecycleWhyNot::TooSmall,
+            None => why = LifecycleWhyNot::Kept,
+            Some(at) => {
+                let step = (at, LifecycleAct::Transition(class));
+                let sooner =
+                    |known: &(Timestamp, LifecycleAct)| (at, step.1.rank()) < (known.0, known.1.rank());
+                if next.as_ref().is_none_or(sooner) {
+                    next = Some(step);
+                }
+            }
+        }
+    }
+    Some(next.ok_or(why))
+}
+
+/// When a noncurrent version may be acted on; `None`: it is among those that are kept.
+fn moved_at(
+    calendar: Calendar,
+    (since, newer): (Timestamp, &VecDeque<Timestamp>),
+    days: u32,
+    keep: Option<u32>,
+) -> Option<Timestamp> {
+    let at = calendar.days_after(since, days);
+    let Some(keep) = keep else { return Some(at) };
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    let pushed_out = keep.checked_sub(1).and_then(|place| newer.get(place))?;
+    Some(at.max(calendar.midnight_after(*pushed_out)))
+}
+
+/// What a rule, whose prefix was looked at before, does to a version next: the end of it, or another class.
+pub(crate) fn judge_all(rule: &LifecycleRule, terms: Terms, version: &Facts, place: &Place<'_>) -> Verdict {
+    let ends = judge(rule, terms.calendar, version, place);
+    match (ends, judge_moves(rule, terms, version, place)) {
+        (Ok(end), Some(Ok(step))) => {
+            Ok(if (step.0, step.1.rank()) < (end.0, end.1.rank()) { step } else { end })
+        }
+        (Err(_), Some(Ok(step))) => Ok(step),
+        (Err(LifecycleWhyNot::NoAction), Some(Err(why))) => Err(why),
+        (ends, _) => ends,
+    }
+}
+
 /// When an upload that was begun at a moment is given up by a rule.
 pub(crate) fn judge_upload(rule: &LifecycleRule, calendar: Calendar, begun: Timestamp) -> Verdict {
     if !rule.enabled {
@@ -189,21 +317,21 @@ fn earliest(verdicts: impl Iterator<Item = (usize, Verdict)>) -> Option<Due> {
         let (at, act) = verdict.ok()?;
         Some(Due { at, act, rule })
     });
-    due.min_by_key(|due| (due.at, due.rule))
+    due.min_by_key(|due| (due.at, due.act.rank(), due.rule))
 }
 
 /// The rules that act on keys like one.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRules<'r> {
     rules: Vec<(usize, &'r LifecycleRule)>,
-    calendar: Calendar,
+    terms: Terms,
 }
 
 impl<'r> KeyRules<'r> {
     pub(crate) fn of(lifecycle: &'r Lifecycle, calendar: Calendar, key: &str) -> Self {
         let rules = lifecycle.rules().iter().enumerate();
         let rules = rules.filter(|(_, rule)| rule.enabled && key.starts_with(rule.filter.prefix())).collect();
-        Self { rules, calendar }
+        Self { rules, terms: Terms { calendar, minimum: lifecycle.minimum } }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -212,22 +340,30 @@ impl<'r> KeyRules<'r> {
 
     /// Whether one keeps a number of noncurrent versions: what it does to one depends on how many are above.
     pub(crate) fn keeps_a_number(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|(_, rule)| rule.noncurrent.is_some_and(|noncurrent| noncurrent.newer.is_some()))
+        self.rules.iter().any(|(_, rule)| {
+            rule.noncurrent.is_some_and(|noncurrent| noncurrent.newer.is_some())
+                || rule.noncurrent_transitions.iter().any(|one| one.newer.is_some())
+        })
     }
 
     pub(crate) fn due(&self, version: &Facts, place: &Place<'_>) -> Option<Due> {
-        earliest(self.rules.iter().map(|(at, rule)| (*at, judge(rule, self.calendar, version, place))))
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_all(rule, self.terms, version, place))))
     }
 
     pub(crate) fn upload_due(&self, begun: Timestamp) -> Option<Due> {
-        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_upload(rule, self.calendar, begun))))
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_upload(rule, self.terms.calendar, begun))))
     }
 
-    /// When a current object expires.
-    pub(crate) fn expires(&self, object: &Facts) -> Option<Due> {
+    /// What is due first of a current object.
+    pub(crate) fn due_of_current(&self, object: &Facts) -> Option<Due> {
         self.due(object, &Place { since: None, newer: &VecDeque::new(), alone: false })
+    }
+
+    /// When a current object expires, whatever class it is in by then.
+    pub(crate) fn expires(&self, object: &Facts) -> Option<Due> {
+        let place = Place { since: None, newer: &VecDeque::new(), alone: false };
+        let calendar = self.terms.calendar;
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge(rule, calendar, object, &place))))
     }
 }
 

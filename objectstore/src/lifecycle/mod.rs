@@ -39,7 +39,7 @@ pub(crate) use walk::{Phase, Walk};
 
 use crate::change::Change;
 use crate::{BucketName, Error, ErrorKind, Lifecycle, ObjectStore, Result, SettingKind, tables};
-use engine::catalog::Scan;
+use engine::catalog::{Layout, Scan};
 use engine::clock::Timestamp;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +100,10 @@ impl ObjectStore {
             // What can't be read any more can be replaced.
             let before = self.readable_lifecycle(&view).await?;
             let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
-            let beside = Change::writes(walks.then(|| walk::Walk::begin(self.clock.now())));
+            let mut beside = Change::writes(walks.then(|| walk::Walk::begin(self.clock.now())));
+            if value.is_some_and(Lifecycle::moves) {
+                beside = beside.known_by(Layout::CLASSES);
+            }
             self.try_replace_named(&view, "", beside, value).await
         })
         .await?;

@@ -38,23 +38,28 @@ pub(crate) fn simulate(
         let together: Vec<(usize, Due)> = due.into_iter().filter(|(_, due)| due.at == first).collect();
         let removed: Vec<usize> = together
             .iter()
-            .filter(|(_, due)| due.act != LifecycleAct::Expire)
+            .filter(|(_, due)| due.act != LifecycleAct::Expire && due.act.class().is_none())
             .map(|(place, _)| *place)
             .collect();
+        let shifts = together.iter().any(|(_, due)| due.act.class().is_some());
         for (place, due) in &together {
             let expires = due.act == LifecycleAct::Expire;
-            // What is to be removed is removed first; what expires then is still due.
-            if expires && !removed.is_empty() {
+            let moved = due.act.class().is_some();
+            // What is to be removed is removed first, then what moves moves; what expires then is still due.
+            if (expires || moved) && !removed.is_empty() || expires && shifts {
                 continue;
             }
             let version = &versions[*place];
-            let frees = !expires
-                || versioning == Versioning::Off
-                || version.null && versioning != Versioning::Enabled;
+            let gone = versioning == Versioning::Off || version.null && versioning != Versioning::Enabled;
+            let frees = !moved && (!expires || gone);
             let bytes = version.size.unwrap_or(0);
             tell(Step { at: now, act: due.act, rule: due.rule, bytes, frees });
         }
-        if removed.is_empty() {
+        if removed.is_empty() && shifts {
+            for (place, due) in &together {
+                versions[*place].class = due.act.class().unwrap_or(versions[*place].class);
+            }
+        } else if removed.is_empty() {
             expire(versioning, versions, now);
         } else {
             let mut place = 0;

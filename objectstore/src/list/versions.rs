@@ -102,8 +102,8 @@ async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
             let pointer = view.snapshot.get(tables::null(&key)).await?;
             match null_row(view, &key, (current.as_deref(), pointer.as_deref())).await? {
                 Some(row) => Ok(key_after(&tables::version(&key, row.version).bytes)),
-                // Deleted since: go on with the next key.
-                None => Ok(prefix_end(&after_key)),
+                // Deleted since, and nothing says where it lay: the key's versions once more, rather than leave out those below it.
+                None => Ok(after_key),
             }
         }
     }

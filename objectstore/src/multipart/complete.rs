@@ -174,6 +174,8 @@ impl ObjectStore {
         if plan.pages.len() > 1 {
             self.write_pages(bucket, draft_row.clone(), page_writes.collect()).await?;
             expect.push((draft_row.clone(), Expected::Present));
+            // Who cleans it away begins with the first page, and may not have come to the end.
+            expect.push((tables::manifest_page(plan.manifest, 0), Expected::Present));
             writes.push(Write::Delete(draft_row));
         } else {
             writes.extend(page_writes);
@@ -192,19 +194,19 @@ impl ObjectStore {
         draft.subresources = plan.subresources.clone();
         draft.expect = expect;
         draft.writes = writes;
+        draft.dirty = true;
         draft.writes_named = Some(&named);
         let (what, origin) = (EventType::COMPLETE, &request.origin);
         draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
         draft.asks = request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks));
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
-        self.mark_dirty(bucket.partition);
         let CompletedRow { etag, checksum, size, encrypted_by, .. } = plan.completed;
         let (size, expires) = (ByteCount::new(size), published.expires);
         Ok(Some(Uploaded { etag, checksum, version: published.shown, size, encrypted_by, expires }))
     }
 
     /// Writes the pages of a manifest that nobody refers to yet, and first the row by which the cleaner finds them.
-    async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
+    pub(crate) async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
         self.mark_dirty(bucket.partition);
         for batch in pages.chunks(PAGES_PER_COMMIT) {
             self.transact(|| async {
@@ -317,6 +319,18 @@ fn pages(
         start += length;
     }
     Ok(pages)
+}
+
+/// Writes of a manifest's pages.
+pub(crate) fn page_writes(
+    manifest: ManifestId,
+    key: &DataKey,
+    entries: &[(ManifestEntry, DataKey)],
+) -> Result<Vec<Write>> {
+    let pages = pages(manifest, key, entries)?.into_iter();
+    Ok(pages
+        .map(|(start, page)| Write::Put(tables::manifest_page(manifest, start), page.to_bytes()))
+        .collect())
 }
 
 /// All parts of an upload.

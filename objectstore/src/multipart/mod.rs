@@ -21,6 +21,7 @@ mod list;
 mod part;
 
 pub use complete::PART_BYTES_MIN;
+pub(crate) use complete::page_writes;
 pub(crate) use part::PartTarget;
 
 use crate::change::Change;
@@ -83,6 +84,9 @@ impl ObjectStore {
             let mut change = Change::writes(look).put(tables::upload(&request.key, upload), row.to_bytes());
             if row.secret.is_some() {
                 change = change.known_by(Layout::ENVELOPES);
+            }
+            if row.class.is_archived() {
+                change = change.known_by(Layout::CLASSES);
             }
             Ok(Attempt::Commit(change.guarded().of(&view), row.info(upload, expires)))
         })

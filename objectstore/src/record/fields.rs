@@ -128,12 +128,12 @@ pub(super) fn get_checksum(fields: &mut RecordReader<'_>) -> Result<Option<Objec
     Ok(Some(ObjectChecksum { value, kind, parts: u16::from_le_bytes(fields.fixed()?) }))
 }
 
-pub(super) fn put_class(out: &mut RecordWriter, class: StorageClass) {
+pub(crate) fn put_class(out: &mut RecordWriter, class: StorageClass) {
     let tag = (0..).zip(StorageClass::ALL).find(|(_, known)| *known == class).map_or(0, |(tag, _)| tag);
     out.u8(tag);
 }
 
-pub(super) fn get_class(fields: &mut RecordReader<'_>) -> Result<StorageClass> {
+pub(crate) fn get_class(fields: &mut RecordReader<'_>) -> Result<StorageClass> {
     let tag = fields.u8()?;
     let known = StorageClass::ALL.get(usize::from(tag)).copied();
     known.ok_or_else(|| fields.corrupt(format!("storage class {tag}")))
@@ -150,6 +150,16 @@ pub(super) fn put_envelope(out: &mut RecordWriter, envelope: Envelope) {
 
 pub(super) fn get_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope> {
     match fields.u8()? {
+        1 => Ok(Envelope::Customer),
+        2 => Ok(Envelope::CustomerParts),
+        other => Err(fields.corrupt(format!("envelope of kind {other}"))),
+    }
+}
+
+/// The same, or none.
+pub(super) fn get_any_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope> {
+    match fields.u8()? {
+        0 => Ok(Envelope::Appliance),
         1 => Ok(Envelope::Customer),
         2 => Ok(Envelope::CustomerParts),
         other => Err(fields.corrupt(format!("envelope of kind {other}"))),

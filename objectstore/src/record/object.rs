@@ -3,16 +3,17 @@
 //! Everything but the time at which it became noncurrent is authenticated: its data key is sealed with the rest of the
 //! row, the partition and the key as additional data, and a row without a data key seals nothing, for the tag alone.
 
+use super::cold::{Cold, get_cold, put_cold};
 use super::content::Extent;
 use super::fields::{
-    get_bool, get_checksum, get_class, get_envelope, get_etag, get_metadata, get_version, put_bool,
-    put_checksum, put_class, put_envelope, put_etag, put_metadata, put_version,
+    get_any_envelope, get_bool, get_checksum, get_class, get_envelope, get_etag, get_metadata, get_version,
+    put_bool, put_checksum, put_class, put_envelope, put_etag, put_metadata, put_version,
 };
 use super::subresources::{get_subresources, put_subresources};
 use crate::envelope::Envelope;
 use crate::{
-    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, StorageClass, Subresources, VersionId,
-    VersionName, Versioning,
+    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, RestoreState, StorageClass,
+    Subresources, VersionId, VersionName, Versioning,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -33,6 +34,8 @@ pub(crate) struct Stored {
     pub(crate) parts: u32,
     /// How its keys are kept. Written by the row, where it is not the key table alone.
     pub(crate) envelope: Envelope,
+    /// Of an archived version, where there is something to say. Written by the row, too.
+    pub(crate) cold: Option<Cold>,
     /// Encoded; listings never look inside.
     metadata: Bytes,
 }
@@ -46,7 +49,7 @@ impl Stored {
         parts: u32,
     ) -> Self {
         let metadata = EncodedMetadata(Metadata::default()).to_bytes();
-        Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, metadata }
+        Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, cold: None, metadata }
     }
 
     /// The same, whose keys are kept so. Of what is closed no checksum is kept: a CRC of a few bytes *is* the bytes.
@@ -77,6 +80,12 @@ impl Stored {
         ByteCount::new(self.extent.length)
     }
 
+    /// How far it is restored, as S3 shows it.
+    pub(crate) fn restore(&self) -> Option<RestoreState> {
+        let restore = self.cold?.restore?;
+        Some(restore.until.map_or(RestoreState::UnderWay, RestoreState::Until))
+    }
+
     pub(super) fn encode(&self, out: &mut RecordWriter) {
         self.extent.encode(out);
         put_etag(out, self.etag);
@@ -92,7 +101,7 @@ impl Stored {
         let checksum = get_checksum(fields)?;
         let parts = fields.u32()?;
         let metadata = Bytes::copy_from_slice(fields.bytes()?);
-        Ok(Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, metadata })
+        Ok(Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, cold: None, metadata })
     }
 
     pub(crate) fn entry(
@@ -107,6 +116,7 @@ impl Stored {
             etag: self.etag,
             modified,
             class: self.class,
+            restore: self.restore(),
             checksum: self.checksum.map(|sum| (sum.value.algorithm(), sum.kind)),
             owner,
         }
@@ -154,6 +164,16 @@ impl ObjectRow {
         aad
     }
 
+    /// Of an archived version, where there is something to say.
+    pub(crate) fn cold(&self) -> Option<&Cold> {
+        self.stored.as_ref().and_then(|stored| stored.cold.as_ref())
+    }
+
+    /// Whether whoever reads it must know of classes that are archived.
+    pub(crate) fn is_archived(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.class.is_archived())
+    }
+
     /// How the keys of its bytes are kept.
     pub(crate) fn envelope(&self) -> Envelope {
         self.stored.as_ref().map(|stored| stored.envelope).unwrap_or_default()
@@ -187,6 +207,7 @@ impl ObjectRow {
             parts: stored.parts,
             subresources: self.subresources.clone(),
             encrypted_by: stored.envelope.by(),
+            restore: stored.restore(),
             expires: None,
         }))
     }
@@ -220,25 +241,30 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
     if let Some(stored) = &row.stored {
         stored.encode(out);
     }
-    let envelope = row.envelope();
-    if envelope.is_closed() {
+    let (envelope, cold) = (row.envelope(), row.cold());
+    let says_more = envelope.is_closed() || cold.is_some();
+    if says_more {
         put_bool(out, !row.subresources.is_none());
     }
     if !row.subresources.is_none() {
         put_subresources(out, &row.subresources);
     }
-    if envelope.is_closed() {
+    if says_more {
         put_envelope(out, envelope);
+    }
+    if let Some(cold) = cold {
+        put_cold(out, cold);
     }
 }
 
 impl Record for ObjectRow {
     const NAME: &'static str = "object row";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
-    /// Without subresources and envelope it is what it was before there were any, seal included.
+    /// Without subresources, envelope and restore it is what it was before there were any, seal included.
     fn version(&self) -> u8 {
         match (self.envelope().is_closed(), self.subresources.is_none()) {
+            _ if self.cold().is_some() => 4,
             (true, _) => 3,
             (false, false) => 2,
             (false, true) => 1,
@@ -259,12 +285,17 @@ impl Record for ObjectRow {
         let null = get_bool(fields)?;
         let modified = Timestamp::from_millis(fields.i64()?);
         let mut stored = if get_bool(fields)? { Some(Stored::decode(fields)?) } else { None };
-        let beside = form == 2 || form == 3 && get_bool(fields)?;
+        let beside = form == 2 || form >= 3 && get_bool(fields)?;
         let subresources = if beside { get_subresources(fields)? } else { Subresources::default() };
         if form == 3 {
             let envelope = get_envelope(fields)?;
             let stored = stored.as_mut().ok_or_else(|| fields.corrupt("an envelope without an object"))?;
             stored.envelope = envelope;
+        }
+        if form == 4 {
+            let (envelope, cold) = (get_any_envelope(fields)?, get_cold(fields)?);
+            let stored = stored.as_mut().ok_or_else(|| fields.corrupt("an archive without an object"))?;
+            (stored.envelope, stored.cold) = (envelope, Some(cold));
         }
         let sealed = Bytes::copy_from_slice(fields.bytes()?);
         let noncurrent_since =

@@ -1,9 +1,9 @@
 //! Golden bytes: docs/formats/objectstore-rows.md. Old ones stay for ever.
 
 use super::{
-    BucketRow, BucketState, CHUNK_TAG_LEN, ChunkRow, CompletedRow, ConfigRow, Content, Extent, ForeignRow,
-    IngestRow, IngestState, IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow, PackRow,
-    PartRow, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
+    BucketRow, BucketState, CHUNK_TAG_LEN, ChunkRow, Cold, CompletedRow, ConfigRow, Content, Extent,
+    ForeignRow, IngestRow, IngestState, IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow,
+    PackRow, PartRow, Restore, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::envelope::Envelope;
 use crate::id::{ManifestId, OwnerId};
@@ -15,11 +15,15 @@ use crate::{
     CorsMethod, CorsRule, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory, InventoryField,
     InventoryFrequency, InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter,
     LifecycleForm, LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration,
-    Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls,
-    PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition,
-    RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, TransitionMinimum, VersionId,
-    VersionName, Versioning, WebProtocol, Website, Writer,
+    NoncurrentTransition, Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership,
+    Origin, OwnershipControls, PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment,
+    RestoreTier, Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags,
+    Transition, TransitionMinimum, TransitionWhen, VersionId, VersionName, Versioning, WebProtocol, Website,
+    Writer,
 };
+use archive::pack::ArchiveId;
+use archive::retrieval::JobId;
+use archive::vault::ArchiveAt;
 use bytes::Bytes;
 use engine::Error;
 use engine::catalog::record::Record;
@@ -71,6 +75,27 @@ fn object() -> ObjectRow {
 fn enclosed(envelope: Envelope, subresources: Subresources) -> ObjectRow {
     let row = object();
     ObjectRow { stored: row.stored.clone().map(|stored| stored.enclosed(envelope)), subresources, ..row }
+}
+
+fn cold(envelope: Envelope, subresources: Subresources, cold: Cold) -> ObjectRow {
+    let mut row = enclosed(envelope, subresources);
+    if let Some(stored) = &mut row.stored {
+        stored.cold = Some(cold);
+    }
+    row
+}
+
+fn in_vault() -> Cold {
+    let (job, until) = (Some(JobId::from_bytes([0x88; 16])), Some(AT));
+    Cold {
+        archive: Some(ArchiveAt { id: ArchiveId::from_bytes([0x77; 16]), created: AT }),
+        restore: Some(Restore { tier: RestoreTier::Bulk, asked: AT, days: 9, job, until }),
+    }
+}
+
+fn under_way() -> Cold {
+    let restore = Restore { tier: RestoreTier::Expedited, asked: AT, days: 1, job: None, until: None };
+    Cold { archive: None, restore: Some(restore) }
 }
 
 fn tagged() -> Subresources {
@@ -287,6 +312,27 @@ fn lifecycle() -> Lifecycle {
     lifecycle
 }
 
+fn moving() -> Lifecycle {
+    let days = Transition { when: TransitionWhen::Days(0), class: StorageClass::GlacierIr };
+    let date = Timestamp::from_millis(86_400_000);
+    let dated = Transition { when: TransitionWhen::Date(date), class: StorageClass::Glacier };
+    let of = |days, newer, class| NoncurrentTransition { days, newer, class };
+    let rule = |id: &str| LifecycleRule { id: id.into(), enabled: true, ..LifecycleRule::default() };
+    let rules = vec![
+        LifecycleRule { transitions: vec![days], ..rule("a") },
+        LifecycleRule { transitions: vec![dated], ..rule("b") },
+        LifecycleRule {
+            noncurrent_transitions: vec![
+                of(3, Some(2), StorageClass::Glacier),
+                of(40, None, StorageClass::DeepArchive),
+            ],
+            abort_days: Some(6),
+            ..rule("c")
+        },
+    ];
+    Lifecycle::new(rules).unwrap()
+}
+
 fn golden() -> BTreeMap<&'static str, &'static str> {
     include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
 }
@@ -336,6 +382,8 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("object-2", &ObjectRow { subresources: tagged(), ..object() });
     check("object-3", &enclosed(Envelope::Customer, tagged()));
     check("object-3-parts", &enclosed(Envelope::CustomerParts, Subresources::default()));
+    check("object-4", &cold(Envelope::Appliance, tagged(), in_vault()));
+    check("object-4-under-way", &cold(Envelope::Customer, Subresources::default(), under_way()));
     check("marker", &marker());
     check("part", &part());
     check("upload", &upload());
@@ -411,6 +459,7 @@ fn settings_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("inventory-run-2", &under_way(wrote.clone()));
     check("inventory-run-2-ending", &under_way(Wrote { manifest: Some([9; 16]), ..wrote }));
     check("lifecycle", &lifecycle());
+    check("lifecycle-2", &moving());
     let walk = Walk { phase: Phase::Uploads, from: Bytes::from_static(b"k\0\x01"), seen: 9, begun: AT };
     check("lifecycle-walk", &walk);
     check("quotas", &quotas());

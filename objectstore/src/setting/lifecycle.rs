@@ -3,7 +3,8 @@
 //! Limits: [`LIFECYCLE_RULES_MAX`] rules in one row of 64 KiB, names of 255 characters, prefixes of 1,024 bytes.
 
 use super::{Setting, SettingKind};
-use crate::{Error, KEY_BYTES_MAX, OBJECT_TAGS_MAX, Result, Tags};
+use crate::record::{get_class, put_class};
+use crate::{Error, KEY_BYTES_MAX, OBJECT_TAGS_MAX, Result, StorageClass, Tags};
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
 use std::collections::HashSet;
@@ -77,6 +78,35 @@ pub struct NoncurrentExpiration {
     pub newer: Option<u32>,
 }
 
+/// When current versions move to another class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionWhen {
+    /// So many days after they were made; 0 for the next midnight.
+    Days(u32),
+    /// From this midnight on.
+    Date(Timestamp),
+}
+
+/// Current versions move to another class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub when: TransitionWhen,
+    /// To which.
+    pub class: StorageClass,
+}
+
+/// Noncurrent versions move to another class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoncurrentTransition {
+    /// So many days after a newer version was put above them; 0 for the next midnight.
+    pub days: u32,
+    /// Not while there are no more than so many noncurrent versions above them.
+    pub newer: Option<u32>,
+    /// To which.
+    pub class: StorageClass,
+}
+
 /// One rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LifecycleRule {
@@ -90,6 +120,10 @@ pub struct LifecycleRule {
     pub expiration: Option<LifecycleExpiration>,
     /// What becomes of noncurrent ones.
     pub noncurrent: Option<NoncurrentExpiration>,
+    /// To which classes current versions move before that.
+    pub transitions: Vec<Transition>,
+    /// The same of noncurrent ones.
+    pub noncurrent_transitions: Vec<NoncurrentTransition>,
     /// Uploads that were not completed so many days after they were begun are given up.
     pub abort_days: Option<u32>,
 }
@@ -140,6 +174,65 @@ fn check_days(days: u32, name: &'static str, detail: &'static str) -> Result<()>
 }
 
 impl LifecycleRule {
+    /// Whether it moves versions to another class.
+    pub(crate) fn moves(&self) -> bool {
+        !self.transitions.is_empty() || !self.noncurrent_transitions.is_empty()
+    }
+
+    fn check_transitions(&self) -> Result<()> {
+        let dated = |one: &Transition| matches!(one.when, TransitionWhen::Date(_));
+        let expires = match self.expiration {
+            Some(LifecycleExpiration::Days(days)) => Some(TransitionWhen::Days(days)),
+            Some(LifecycleExpiration::Date(date)) => Some(TransitionWhen::Date(date)),
+            Some(LifecycleExpiration::Marker(_)) | None => None,
+        };
+        let all = self.transitions.iter().map(|one| one.when).chain(expires);
+        if all.clone().any(|when| matches!(when, TransitionWhen::Date(_)))
+            && all.clone().any(|when| matches!(when, TransitionWhen::Days(_)))
+            && self.moves()
+        {
+            let detail =
+                "Found mixed 'Date' and 'Days' based Expiration and Transition actions in a lifecycle rule";
+            return Err(request(detail));
+        }
+        let mut steps = Vec::new();
+        for one in &self.transitions {
+            match one.when {
+                TransitionWhen::Days(days) => {
+                    check_move(days, one.class, "Days", "Transition")?;
+                    steps.push((one.class, i64::from(days)));
+                }
+                TransitionWhen::Date(date) if date.as_millis().rem_euclid(MS_A_DAY) != 0 => {
+                    return Err(argument("Date", "'Date' must be at midnight GMT"));
+                }
+                TransitionWhen::Date(date) => steps.push((one.class, date.as_millis() / MS_A_DAY)),
+            }
+        }
+        let name = if self.transitions.iter().any(dated) { "Date" } else { "Days" };
+        let end = expires.map(|when| match when {
+            TransitionWhen::Days(days) => i64::from(days),
+            TransitionWhen::Date(date) => date.as_millis() / MS_A_DAY,
+        });
+        check_steps(steps, end, (name, "Transition", "Expiration"))
+    }
+
+    fn check_noncurrent_transitions(&self) -> Result<()> {
+        let mut steps = Vec::new();
+        for one in &self.noncurrent_transitions {
+            check_move(one.days, one.class, "NoncurrentDays", "NoncurrentVersionTransition")?;
+            if one.newer.is_some_and(|newer| !(1..=NEWER_NONCURRENT_MAX).contains(&newer)) {
+                return Err(argument(
+                    "NewerNoncurrentVersions",
+                    "'NewerNoncurrentVersions' for NoncurrentVersionTransition action must be between 1 and 100",
+                ));
+            }
+            steps.push((one.class, i64::from(one.days)));
+        }
+        let end = self.noncurrent.map(|noncurrent| i64::from(noncurrent.days));
+        let names = ("NoncurrentDays", "NoncurrentVersionTransition", "NoncurrentVersionExpiration");
+        check_steps(steps, end, names)
+    }
+
     fn check(&self) -> Result<()> {
         if self.id.chars().count() > ID_MAX {
             return Err(argument("ID", "ID length should not exceed allowed limit of 255"));
@@ -164,7 +257,11 @@ impl LifecycleRule {
     }
 
     fn check_actions(&self) -> Result<()> {
-        if self.expiration.is_none() && self.noncurrent.is_none() && self.abort_days.is_none() {
+        if self.expiration.is_none()
+            && self.noncurrent.is_none()
+            && self.abort_days.is_none()
+            && !self.moves()
+        {
             return Err(request("At least one action needs to be specified in a rule"));
         }
         match self.expiration {
@@ -194,6 +291,8 @@ impl LifecycleRule {
                 ));
             }
         }
+        self.check_transitions()?;
+        self.check_noncurrent_transitions()?;
         if let Some(days) = self.abort_days {
             check_days(
                 days,
@@ -208,6 +307,62 @@ impl LifecycleRule {
         }
         Ok(())
     }
+}
+
+/// The infrequent classes are for what has been there for 30 days.
+const DAYS_BEFORE_INFREQUENT: u32 = 30;
+
+const fn is_infrequent(class: StorageClass) -> bool {
+    matches!(class, StorageClass::StandardIa | StorageClass::OneZoneIa)
+}
+
+fn check_move(days: u32, class: StorageClass, name: &'static str, action: &str) -> Result<()> {
+    if days > DAYS_MAX {
+        return Err(argument(name, "the number of days of a transition must be a nonnegative integer"));
+    }
+    if is_infrequent(class) && days < DAYS_BEFORE_INFREQUENT {
+        let detail = format!(
+            "'{name}' in {action} action must be greater than or equal to {DAYS_BEFORE_INFREQUENT} for storageClass '{class}'"
+        );
+        return Err(Error::InvalidLifecycle { detail });
+    }
+    Ok(())
+}
+
+/// Down the waterfall, each class once, and later than what is above it; the end comes after all of it.
+fn check_steps(
+    mut steps: Vec<(StorageClass, i64)>,
+    end: Option<i64>,
+    (name, action, ends): (&str, &str, &str),
+) -> Result<()> {
+    steps.sort_by_key(|(class, _)| class.depth());
+    for pair in steps.windows(2) {
+        let [(above, first), (below, second)] = pair else { continue };
+        if above == below {
+            let detail = format!("'StorageClass' must be different for '{action}' actions in same 'Rule'");
+            return Err(Error::InvalidSetting { detail });
+        }
+        let (least, more) = if is_infrequent(*above) && below.is_archived() {
+            (i64::from(DAYS_BEFORE_INFREQUENT), "30 days more than")
+        } else {
+            (1, "more than")
+        };
+        if second - first < least {
+            let detail = format!(
+                "'{name}' in the '{action}' action for StorageClass '{below}' must be {more} '{name}' in the '{action}' action for \
+                 StorageClass '{above}'"
+            );
+            return Err(Error::InvalidLifecycle { detail });
+        }
+    }
+    if let (Some(end), Some(last)) = (end, steps.iter().map(|(_, at)| *at).max())
+        && end <= last
+    {
+        let detail =
+            format!("'{name}' in the {ends} action must be greater than '{name}' in the {action} action");
+        return Err(Error::InvalidLifecycle { detail });
+    }
+    Ok(())
 }
 
 impl Lifecycle {
@@ -240,7 +395,14 @@ impl Lifecycle {
         let known = |rule: &LifecycleRule| {
             before.is_some_and(|before| before.rules.iter().any(|other| same(rule, other)))
         };
-        self.rules.iter().any(|rule| rule.enabled && !known(rule))
+        // What was too small may not be any more.
+        let smaller = before.is_some_and(|before| before.minimum != self.minimum);
+        self.rules.iter().any(|rule| rule.enabled && (!known(rule) || smaller && rule.moves()))
+    }
+
+    /// Whether a rule moves versions to another class.
+    pub(crate) fn moves(&self) -> bool {
+        self.rules.iter().any(LifecycleRule::moves)
     }
 }
 
@@ -319,6 +481,39 @@ fn put_rule(out: &mut RecordWriter, rule: &LifecycleRule) {
     out.u32(rule.abort_days.unwrap_or(0));
 }
 
+fn put_moves(out: &mut RecordWriter, rule: &LifecycleRule) {
+    out.count(rule.transitions.len());
+    for one in &rule.transitions {
+        match one.when {
+            TransitionWhen::Days(days) => out.u8(1).u32(days),
+            TransitionWhen::Date(date) => out.u8(2).i64(date.as_millis()),
+        };
+        put_class(out, one.class);
+    }
+    out.count(rule.noncurrent_transitions.len());
+    for one in &rule.noncurrent_transitions {
+        // 0 is no number of versions to keep.
+        out.u32(one.days).u32(one.newer.unwrap_or(0));
+        put_class(out, one.class);
+    }
+}
+
+fn get_moves(fields: &mut RecordReader<'_>, rule: &mut LifecycleRule) -> engine::Result<()> {
+    for _ in 0..fields.count()? {
+        let when = match fields.u8()? {
+            1 => TransitionWhen::Days(fields.u32()?),
+            2 => TransitionWhen::Date(Timestamp::from_millis(fields.i64()?)),
+            other => return Err(fields.corrupt(format!("transition {other}"))),
+        };
+        rule.transitions.push(Transition { when, class: get_class(fields)? });
+    }
+    for _ in 0..fields.count()? {
+        let (days, newer) = (fields.u32()?, Some(fields.u32()?).filter(|newer| *newer > 0));
+        rule.noncurrent_transitions.push(NoncurrentTransition { days, newer, class: get_class(fields)? });
+    }
+    Ok(())
+}
+
 fn get_flag(fields: &mut RecordReader<'_>) -> engine::Result<bool> {
     match fields.u8()? {
         0 => Ok(false),
@@ -345,25 +540,37 @@ fn get_rule(fields: &mut RecordReader<'_>) -> engine::Result<LifecycleRule> {
         other => return Err(fields.corrupt(format!("expiration {other} of noncurrent versions"))),
     };
     let abort_days = Some(fields.u32()?).filter(|days| *days > 0);
-    Ok(LifecycleRule { id, enabled, filter, expiration, noncurrent, abort_days })
+    Ok(LifecycleRule { id, enabled, filter, expiration, noncurrent, abort_days, ..LifecycleRule::default() })
 }
 
 impl Record for Lifecycle {
     const NAME: &'static str = "lifecycle of a bucket";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// The second is of rules that move.
+    fn version(&self) -> u8 {
+        if self.moves() { 2 } else { 1 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         out.u8(u8::from(self.minimum == TransitionMinimum::Varies)).count(self.rules.len());
         for rule in &self.rules {
             put_rule(out, rule);
+            if self.moves() {
+                put_moves(out, rule);
+            }
         }
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
+    fn decode(form: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
         let minimum = if get_flag(fields)? { TransitionMinimum::Varies } else { TransitionMinimum::All128K };
         let mut rules = Vec::new();
         for _ in 0..fields.count()? {
-            rules.push(get_rule(fields)?);
+            let mut rule = get_rule(fields)?;
+            if form == 2 {
+                get_moves(fields, &mut rule)?;
+            }
+            rules.push(rule);
         }
         Ok(Self { rules, minimum })
     }

@@ -43,7 +43,8 @@ pub use encryption::Encryption;
 pub use inventory::{INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions};
 pub use lifecycle::{
     LIFECYCLE_RULES_MAX, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule,
-    NEWER_NONCURRENT_MAX, NoncurrentExpiration, TransitionMinimum,
+    NEWER_NONCURRENT_MAX, NoncurrentExpiration, NoncurrentTransition, Transition, TransitionMinimum,
+    TransitionWhen,
 };
 pub use lock::ObjectLock;
 pub use logging::{BucketLogging, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDate};

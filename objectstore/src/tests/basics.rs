@@ -2,8 +2,9 @@
 
 use crate::world::{World, bucket, bytes, key};
 use crate::{
-    BucketUsage, ChecksumAlgorithm, ChecksumValue, ETag, ETagMatch, Error, Expect, GetRequest, ListBuckets,
-    Metadata, PartNumber, PutRequest, Range, RangeSpec, StorageClass, Versioning, WriteConditions, tables,
+    BucketLogging, BucketUsage, ChecksumAlgorithm, ChecksumValue, ETag, ETagMatch, Error, ErrorKind, Expect,
+    GetRequest, ListBuckets, Metadata, ObjectLock, PartNumber, PutRequest, Range, RangeSpec, StorageClass,
+    Versioning, WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::BoxFuture;
@@ -139,6 +140,65 @@ async fn the_number_of_buckets_is_bounded() {
     // Each account has its own.
     let other = crate::NewBucket::of("444455556666".parse().unwrap());
     world.store.create_bucket(&bucket("somebody-elses"), &other).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_whose_row_is_damaged_keeps_no_other_from_being_served() {
+    use crate::record::BucketRow;
+    use engine::catalog::record::Record;
+    let mut world = World::new(18).await;
+    let names = ["a-whole", "b-cut", "c-nobodys", "d-whole"].map(bucket);
+    for name in &names {
+        world.store.create_bucket(name, &crate::NewBucket::new(Versioning::Enabled)).await.unwrap();
+        world.store.set(name, Some(&ObjectLock::default())).await.unwrap();
+        world.put(name, "k", "v").await;
+        // Who is logged is looked for at a start.
+        let logging = BucketLogging::new(&names[0], String::new(), None, None).unwrap();
+        world.store.set_logging(name, Some(&logging)).await.unwrap();
+    }
+    let rows = [&names[1], &names[2]].map(|name| tables::bucket(tables::BUCKETS, name));
+    let root = world.catalog.snapshot(PartitionId::ROOT).await.unwrap();
+    let row = BucketRow::from_bytes(&root.get(rows[1].clone()).await.unwrap().unwrap()).unwrap();
+    let damage = [Bytes::from_static(b"\x01\x07"), BucketRow { account: [0xFF; 8], ..row }.to_bytes()];
+    let mut commit = Commit::new(PartitionId::ROOT, 0);
+    commit.writes = rows.iter().cloned().zip(damage.clone()).map(|(row, raw)| Write::Put(row, raw)).collect();
+    world.catalog.commit(commit).await.unwrap();
+    world.reopen().await;
+
+    let listed = async |world: &World| -> Vec<String> {
+        let page = world.store.list_buckets(ListBuckets { max: 10, ..ListBuckets::default() }).await.unwrap();
+        page.buckets.iter().map(|bucket| bucket.name.to_string()).collect()
+    };
+    assert_eq!(listed(&world).await, ["a-whole", "d-whole"]);
+    for name in [&names[0], &names[3]] {
+        assert_eq!(world.get(name, "k").await.unwrap(), "v");
+        world.put(name, "k", "again").await;
+    }
+    // Nobody can use what is damaged, nor take its name.
+    for name in [&names[1], &names[2]] {
+        let corrupt = |error: Option<Error>| assert_eq!(error.unwrap().kind(), ErrorKind::Corrupt);
+        corrupt(world.get(name, "k").await.err());
+        corrupt(world.store.head_bucket(name).await.err());
+        corrupt(world.store.delete_bucket(name).await.err());
+    }
+    let taken = world.store.create_bucket(&names[1], &crate::NewBucket::default()).await;
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::Corrupt);
+    let taken = world.store.create_bucket(&names[2], &crate::NewBucket::default()).await;
+    assert!(matches!(taken, Err(Error::BucketAlreadyExists)), "{taken:?}");
+    world.create("e-new", Versioning::Off).await;
+    world.settle().await;
+    assert_eq!(world.store.hold_unknown_locks("first").await.unwrap(), 2);
+    let held = world.store.held_locks(100).await.unwrap();
+    assert_eq!(held.iter().map(|held| held.bucket.as_str()).collect::<Vec<_>>(), ["a-whole", "d-whole"]);
+    // They are told, and left as they were.
+    let told = world.store.damaged_buckets(10).await.unwrap();
+    assert_eq!(told.iter().map(|told| told.name.as_str()).collect::<Vec<_>>(), ["b-cut", "c-nobodys"]);
+    assert!(told[0].error.contains("bucket") && told[1].error.contains("an impossible account"), "{told:?}");
+    assert_eq!(world.store.damaged_buckets(1).await.unwrap(), told[..1]);
+    let root = world.catalog.snapshot(PartitionId::ROOT).await.unwrap();
+    for (row, raw) in rows.into_iter().zip(damage) {
+        assert_eq!(root.get(row).await.unwrap(), Some(raw));
+    }
 }
 
 #[tokio::test]

@@ -331,6 +331,41 @@ async fn a_completion_whose_pages_are_cleaned_away_meanwhile_writes_them_again()
     .await;
 }
 
+/// So many pages that they are not cleaned away at once: what is left of them says that some went.
+#[tokio::test]
+async fn a_completion_some_of_whose_pages_are_cleaned_away_meanwhile_writes_them_again() {
+    const PARTS: u32 = 256 * 9 + 1;
+    let pair = Pair::new(75).await;
+    let name = pair.fast.create("pages", Versioning::Off).await;
+    let partition = pair.fast.partition(&name).await;
+    let cut = Arc::new(AtomicUsize::new(0));
+    in_every_gap(async |n| {
+        let upload = pair.fast.begin(&name, "k").await;
+        let parts = parts_of_one_blob(&pair.fast, &name, upload, PARTS).await;
+        pair.fast.settle().await;
+        let (fast, cut) = (pair.fast.clone(), cut.clone());
+        let step = async move {
+            fast.store.find_work().await.unwrap();
+            let before = fast.rows(partition, tables::MANIFESTS).await;
+            let mut workers = fast.store.workers();
+            let cleaner = workers.iter_mut().find(|worker| worker.name() == "upload-cleanup").unwrap();
+            cleaner.tick().await.unwrap();
+            let left = fast.rows(partition, tables::MANIFESTS).await;
+            cut.fetch_add(usize::from(left > 0 && left < before), Ordering::Relaxed);
+        };
+        let completed = pair.slow.complete(&name, "k", upload, parts);
+        let Some(outcome) = pair.with_step_at(n, step, completed).await else { return false };
+        assert_eq!(outcome.unwrap().size.get(), u64::from(PARTS) * PART_BYTES_MIN.get(), "gap {n}");
+        for range in [RangeSpec::Suffix(7), RangeSpec::From { first: 0, last: Some(6) }] {
+            let read = GetRequest { range: Some(range), ..GetRequest::new(name.clone(), key("k")) };
+            assert_eq!(pair.fast.read(read).await.unwrap().len(), 7, "gap {n}");
+        }
+        true
+    })
+    .await;
+    assert!(cut.load(Ordering::Relaxed) > 0, "nothing came between");
+}
+
 #[tokio::test]
 async fn a_part_and_an_abort_notice_what_becomes_of_their_upload() {
     let pair = Pair::new(64).await;

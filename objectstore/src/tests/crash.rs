@@ -46,7 +46,8 @@ async fn run(seed: u64) {
             2 => (abandon(world.delete(name, "k"), polls).await.map(|_| true), None),
             3 => {
                 let source = world.get(other, "k").await.ok();
-                let copied = abandon(world.store.copy(copy_request((other, "k"), (name, "k"))), polls).await;
+                let copy = Box::pin(world.store.copy(copy_request((other, "k"), (name, "k"))));
+                let copied = abandon(copy, polls).await;
                 let Some(source) = source else { continue };
                 (copied.map(|copied| copied.is_ok()), Some(source))
             }

@@ -2,7 +2,8 @@
 
 use super::between::{Pair, in_every_gap};
 use super::dice::{Dice, seeds};
-use crate::record::ManifestGarbage;
+use super::tally::Tally;
+use crate::record::{ChunkRow, ManifestGarbage};
 use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
     BucketName, CompletedPart, CopyPartRequest, DedupInfo, Expect, GetRequest, PART_BYTES_MIN, PartNumber,
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use engine::blob::{Collector, Compactor};
 use engine::catalog::record::Record;
 use engine::catalog::{Catalog, Commit, Scan, Write};
+use engine::fault::{Fault, Point};
 use engine::id::PartitionId;
 use engine::testing::BLOB_COMPANIONS;
 use engine::worker::{Progress, Worker};
@@ -468,14 +470,17 @@ async fn an_upload_that_ends_early_leaves_nothing_after_a_crash_too() {
     assert_nothing_left(&world, &name).await;
 }
 
-/// Puts a value of one chunk's row into another one's.
-async fn exchange_chunk_rows(world: &World, name: &BucketName) {
+/// Puts a value of one chunk's row into another one's, which keeps its length or does not.
+async fn exchange_chunk_rows(world: &World, name: &BucketName, keeps_length: bool) {
     let partition = world.partition(name).await;
     let snapshot = world.catalog.snapshot(partition).await.unwrap();
     let rows = snapshot.scan(Scan::prefix(tables::CHUNKS, b"", 1_000)).await.unwrap().rows;
-    let values = rows.iter().map(|(_, value)| value.clone()).cycle().skip(1);
-    let writes =
-        rows.iter().zip(values).map(|((key, _), value)| Write::Put(tables::CHUNKS.key(key.clone()), value));
+    let read = |value: &Bytes| ChunkRow::from_bytes(value).unwrap();
+    let values = rows.iter().map(|(_, value)| read(value)).cycle().skip(1);
+    let writes = rows.iter().zip(values).map(|((key, own), other)| {
+        let length = if keeps_length { read(own).length } else { other.length };
+        Write::Put(tables::CHUNKS.key(key.clone()), ChunkRow { length, ..other }.to_bytes())
+    });
     let commit = Commit { writes: writes.collect(), ..Commit::new(partition, snapshot.read_version()) };
     world.catalog.commit(commit).await.unwrap();
 }
@@ -484,12 +489,18 @@ async fn exchange_chunk_rows(world: &World, name: &BucketName) {
 async fn a_row_that_stands_under_another_chunks_name_is_not_believed() {
     let world = World::new(311).await;
     let name = deduplicated(&world, "bkt").await;
-    let body = bytes(14, MIB);
-    world.put(&name, "a", body.clone()).await;
-    exchange_chunk_rows(&world, &name).await;
-    world.put(&name, "b", body.clone()).await;
-    assert!(world.get(&name, "b").await.unwrap() == body);
-    assert_eq!(figures(&world, &name).await, (2 * MIB, 2 * MIB), "all of it was written anew");
+    for (n, keeps_length) in [false, true].into_iter().enumerate() {
+        let body = bytes(14 + n as u64, MIB);
+        world.put(&name, "a", body.clone()).await;
+        exchange_chunk_rows(&world, &name, keeps_length).await;
+        world.put(&name, "b", body.clone()).await;
+        assert!(world.get(&name, "b").await.unwrap() == body, "{keeps_length}");
+        assert_eq!(figures(&world, &name).await, (2 * MIB, 2 * MIB), "all of it was written anew");
+        world.delete(&name, "a").await;
+        world.delete(&name, "b").await;
+        settle(&world).await;
+        assert_eq!(figures(&world, &name).await, (0, 0));
+    }
 }
 
 #[tokio::test]
@@ -626,4 +637,124 @@ async fn any_sequence_of_deduplicated_writes_reads_back() {
         }
         assert_nothing_left(&world, &name).await;
     }
+}
+
+#[tokio::test]
+async fn a_body_whose_packs_can_not_be_made_durable_is_not_there() {
+    let world = World::new(316).await;
+    let name = deduplicated(&world, "bkt").await;
+    // A pack alone, packs that share a sync, and more of them than one sync takes; each sync is the first that fails once.
+    for (seed, mib, least) in [(31, 1, 1), (32, 10, 1), (33, 40, 3)] {
+        let mut failed = 0;
+        loop {
+            let body = bytes(100 * seed + failed, mib * MIB);
+            world.faults().arm(Point::SegmentSync, Fault::Io, failed, u64::MAX);
+            let put = world.put_with(PutRequest::new(name.clone(), key("k")), body.clone()).await;
+            world.faults().clear();
+            if put.is_ok() {
+                assert!(world.get(&name, "k").await.unwrap() == body, "{mib} MiB, {failed}");
+                world.delete(&name, "k").await;
+                break;
+            }
+            assert!(world.get(&name, "k").await.is_err());
+            failed += 1;
+            assert!(failed < 30, "{mib} MiB: {put:?}");
+        }
+        assert!(failed >= least, "{mib} MiB: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_deduplicated_body_the_commit_that_names_it_is_the_durable_one() {
+    let world = World::new(317).await;
+    let name = deduplicated(&world, "bkt").await;
+    let tally = Tally::of(world.catalog.clone());
+    let beside = world.beside(tally.clone()).await;
+    beside.store.view(&name).await.unwrap();
+    tally.reset();
+    beside.put(&name, "k", bytes(7, 40 * MIB)).await;
+    let counts = tally.counts();
+    assert!(counts.commits > 2 && counts.relaxed == counts.commits - 1, "{counts:?}");
+}
+
+#[tokio::test]
+async fn an_upload_under_way_is_left_alone_by_the_cleaner() {
+    let world = World::new(318).await;
+    let name = deduplicated(&world, "bkt").await;
+    // So much that packs are known before it is whole.
+    let body = bytes(41, 60 * MIB);
+    let partition = world.partition(&name).await;
+    let mut upload = world.store.put(PutRequest::new(name.clone(), key("k"))).await.unwrap();
+    for piece in body.chunks(MIB) {
+        upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    while world.rows(partition, tables::PACKS).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    settle(&world).await;
+    upload.finish(Expect::default()).await.unwrap();
+    settle(&world).await;
+    assert!(world.get(&name, "k").await.unwrap() == body);
+}
+
+/// Another process takes an upload for one that was left, and what it wrote so far apart.
+#[tokio::test]
+async fn a_body_whose_draft_is_cleaned_away_meanwhile_is_whole_or_not_there() {
+    let pair = Pair::new(319).await;
+    let name = deduplicated(&pair.fast, "bkt").await;
+    let (mut whole, mut refused) = (0, 0);
+    in_every_gap(async |n| {
+        let body = bytes(1_000 + n as u64, 2 * MIB);
+        let fast = pair.fast.clone();
+        let step = async move { settle(&fast).await };
+        let put = pair.slow.put_with(PutRequest::new(name.clone(), key("k")), body.clone());
+        let Some(outcome) = pair.with_step_at(n, step, put).await else { return false };
+        settle(&pair.fast).await;
+        if outcome.is_ok() {
+            assert!(pair.fast.get(&name, "k").await.unwrap() == body, "gap {n}");
+            pair.fast.delete(&name, "k").await;
+            whole += 1;
+        } else {
+            assert!(pair.fast.get(&name, "k").await.is_err(), "gap {n}");
+            refused += 1;
+        }
+        true
+    })
+    .await;
+    assert!(whole > 0 && refused > 0, "{whole} {refused}");
+    // The one that nobody came between.
+    pair.fast.delete(&name, "k").await;
+    assert_nothing_left(&pair.fast, &name).await;
+}
+
+/// Of two that pack the same at the same time the first is found by others, for as long as it is there.
+#[tokio::test]
+async fn a_chunk_that_is_packed_twice_at_once_is_known_while_the_first_is_there() {
+    let pair = Pair::new(320).await;
+    let name = deduplicated(&pair.fast, "bkt").await;
+    let mut twice = 0;
+    in_every_gap(async |n| {
+        let body = bytes(2_000 + n as u64, MIB);
+        let (fast, theirs, same) = (pair.fast.clone(), name.clone(), body.clone());
+        let step = async move {
+            fast.put(&theirs, "first", same).await;
+        };
+        let put = pair.slow.put_with(PutRequest::new(name.clone(), key("second")), body.clone());
+        let Some(outcome) = pair.with_step_at(n, step, put).await else { return false };
+        outcome.unwrap();
+        twice += usize::from(figures(&pair.fast, &name).await == (2 * MIB, 2 * MIB));
+        pair.fast.delete(&name, "second").await;
+        settle(&pair.fast).await;
+        pair.fast.put(&name, "third", body.clone()).await;
+        assert!(pair.fast.get(&name, "third").await.unwrap() == body, "gap {n}");
+        assert_eq!(figures(&pair.fast, &name).await, (2 * MIB, MIB), "gap {n}");
+        pair.fast.delete(&name, "first").await;
+        pair.fast.delete(&name, "third").await;
+        settle(&pair.fast).await;
+        true
+    })
+    .await;
+    assert!(twice > 0, "nobody packed the same at the same time");
+    pair.fast.delete(&name, "second").await;
+    assert_nothing_left(&pair.fast, &name).await;
 }

@@ -1,5 +1,6 @@
 //! Events: which changes tell what to whom, that they are of the change's own commit, and that nothing else is told.
 
+use crate::change::{Change, Proposal};
 use crate::world::{World, copy_request, key};
 use crate::{
     AmendRequest, BucketName, DeleteConditions, DeleteRequest, ListWish, NewBucket, Notification,
@@ -543,9 +544,9 @@ async fn what_keeps_the_bytes_stays_until_the_commit_has_answered_though_its_cal
     let (writes, posted) =
         told.world.parts().outbox.post(&Message { topic: &topic, sequence: 1, key: b"k", body: b"{}" });
     let kept = Arc::new(());
-    let commit = Commit { writes, ..Commit::new(partition, version) };
+    let change = Change { posted: vec![posted], kept: Some(kept.clone()), ..Change::writes(writes) };
     let store = Arc::clone(&told.world.store);
-    let committing = store.commit_keeping(commit, vec![posted], Some(kept.clone()));
+    let committing = store.commit(Proposal { partition, read_version: version, change });
     // It is handed over, and nobody has begun with it.
     assert!(committing.now_or_never().is_none());
     assert_eq!(told.world.rows(partition, MESSAGES).await, 0);

@@ -8,7 +8,8 @@ use crate::world::{World, bytes, key};
 use crate::{
     BucketName, BucketTags, DAY, Error, GetRequest, Lifecycle, LifecycleAct, LifecycleExpiration,
     LifecycleFilter, LifecyclePlace, LifecycleRule, LifecycleRun, LifecycleWhyNot, LockMode,
-    NoncurrentExpiration, ObjectLock, PutRequest, Subresources, Tags, VersionSelector, Versioning, tables,
+    NoncurrentExpiration, NoncurrentTransition, ObjectLock, PutRequest, StorageClass, Subresources, Tags,
+    Transition, TransitionWhen, VersionSelector, Versioning, tables,
 };
 use engine::BoxFuture;
 use engine::catalog::record::Record;
@@ -44,6 +45,24 @@ fn markers(prefix: &str) -> LifecycleRule {
     LifecycleRule {
         id: format!("{prefix} markers"),
         expiration: Some(LifecycleExpiration::Marker(true)),
+        ..days(prefix, 1)
+    }
+}
+
+/// Moves objects of more than so many bytes: where a size is named, there is no other minimum.
+pub(super) fn moves(prefix: &str, to: &[(u32, StorageClass)], larger: u64) -> LifecycleRule {
+    let transition =
+        |(days, class): &(u32, StorageClass)| Transition { when: TransitionWhen::Days(*days), class: *class };
+    let filter = LifecycleFilter {
+        prefix: Some(prefix.to_owned()),
+        larger: Some(larger),
+        ..LifecycleFilter::default()
+    };
+    LifecycleRule {
+        id: format!("{prefix} moves {larger}"),
+        filter,
+        expiration: None,
+        transitions: to.iter().map(transition).collect(),
         ..days(prefix, 1)
     }
 }
@@ -474,6 +493,10 @@ async fn previewed(world: &World, name: &BucketName, until: Timestamp) -> Sums {
                 LifecycleAct::RemoveNoncurrent => sum.noncurrent += row.count,
                 LifecycleAct::RemoveMarker => sum.markers += row.count,
                 LifecycleAct::AbortUpload => sum.uploads += row.count,
+                LifecycleAct::Transition(_) => {
+                    sum.transitions += row.count;
+                    sum.moved_bytes += row.bytes;
+                }
             }
             sum.bytes += row.freed_bytes;
         }
@@ -498,6 +521,15 @@ fn mixed_rules() -> Vec<LifecycleRule> {
         markers("b/"),
         aborts("", 5),
         LifecycleRule { enabled: false, ..days("c/", 1) },
+        moves("a/", &[(2, StorageClass::GlacierIr), (5, StorageClass::Glacier)], 40),
+        moves("c/", &[(0, StorageClass::Glacier), (6, StorageClass::DeepArchive)], 0),
+        LifecycleRule {
+            noncurrent_transitions: vec![
+                NoncurrentTransition { days: 1, newer: Some(1), class: StorageClass::Glacier },
+                NoncurrentTransition { days: 3, newer: None, class: StorageClass::DeepArchive },
+            ],
+            ..moves("b/", &[], 1)
+        },
     ]
 }
 
@@ -576,9 +608,9 @@ async fn the_preview_of_a_day_is_what_happens_until_then() {
 }
 
 /// Takes so many commits, and no more: what comes then is lost, as in a crash.
-struct Dies {
-    rows: Arc<MemoryCatalog>,
-    left: AtomicUsize,
+pub(super) struct Dies {
+    pub(super) rows: Arc<MemoryCatalog>,
+    pub(super) left: AtomicUsize,
 }
 
 impl Catalog for Dies {

@@ -1,7 +1,7 @@
 //! Rows that count how they are used.
 
 use engine::BoxFuture;
-use engine::catalog::{Catalog, Commit, Key, Limits, Page, Scan, Snapshot, Table, Version};
+use engine::catalog::{Catalog, Commit, Durability, Key, Limits, Page, Scan, Snapshot, Table, Version};
 use engine::id::PartitionId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) struct Counts {
     /// Commits, refused ones included.
     pub(super) commits: usize,
+    /// Those that need not be durable.
+    pub(super) relaxed: usize,
     /// Rows that they wrote or deleted.
     pub(super) writes: usize,
     /// Rows read by key.
@@ -92,6 +94,7 @@ impl Catalog for Tally {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
         let mut counts = self.counts.lock();
         counts.commits += 1;
+        counts.relaxed += usize::from(commit.durability == Durability::Relaxed);
         counts.writes += commit.writes.len();
         drop(counts);
         self.rows.commit(commit)

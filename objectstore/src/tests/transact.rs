@@ -3,7 +3,7 @@
 use super::between::Mute;
 use crate::change::Change;
 use crate::transact::Attempt;
-use crate::world::{World, key};
+use crate::world::{World, bytes, copy_request, key};
 use crate::{Error, Versioning, tables};
 use engine::catalog::Catalog;
 use engine::id::PartitionId;
@@ -50,9 +50,36 @@ async fn a_commit_whose_outcome_stays_open_ends_it_and_its_partition_is_looked_a
     assert_eq!(mute.left.load(Ordering::Relaxed), 0);
     // It came through: what is left of the upload is found without a restart.
     assert!(beside.store.dirty.lock().contains(&partition));
+    // A completion's garbage, as well.
+    let upload = world.begin(&name, "k").await;
+    let part = world.part(&name, "k", upload, 1, "x").await.unwrap();
+    beside.store.dirty.lock().clear();
+    mute.left.store(4, Ordering::Relaxed);
+    let open = beside.complete(&name, "k", upload, vec![part]).await;
+    assert!(matches!(open, Err(Error::Engine(engine::Error::Unknown { .. }))), "{open:?}");
+    assert_eq!(mute.left.load(Ordering::Relaxed), 0);
+    assert!(beside.store.dirty.lock().contains(&partition));
     // Who was just not fast enough, or did nothing, gives nobody work.
     beside.store.dirty.lock().clear();
     let gone = beside.store.abort_upload(&name, &key("k"), upload).await;
     assert!(matches!(gone, Err(Error::NoSuchUpload)), "{gone:?}");
     assert!(beside.store.dirty.lock().is_empty());
+}
+
+#[tokio::test]
+async fn who_drops_what_lies_in_another_partition_gives_the_cleaner_work() {
+    let world = World::new(433).await;
+    let (from, to) =
+        (world.create("source", Versioning::Off).await, world.create("target", Versioning::Off).await);
+    world.put(&from, "k", bytes(1, 50_000)).await;
+    world.put(&to, "own", bytes(2, 50_000)).await;
+    world.store.copy(copy_request((&from, "k"), (&to, "k"))).await.unwrap();
+    let partition = world.partition(&to).await;
+    let gives_work = async |at: &str| {
+        world.store.dirty.lock().clear();
+        world.delete(&to, at).await;
+        world.store.dirty.lock().contains(&partition)
+    };
+    assert!(!gives_work("own").await, "the collector's");
+    assert!(gives_work("k").await);
 }

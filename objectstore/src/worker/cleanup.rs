@@ -1,6 +1,6 @@
 //! Releases what ended uploads, dropped manifests and deleted copies held, and finishes ingests.
 
-use super::{BATCH, Buckets, REST, SWEEP, count, older, reported};
+use super::{BATCH, Buckets, Place, Places, REST, SWEEP, count, older, reported};
 use crate::change::{Change, Proposal};
 use crate::dedup::release_holds;
 use crate::id::{ManifestId, OwnerId};
@@ -26,10 +26,12 @@ const COMPLETED_KEPT: Duration = Duration::from_hours(24);
 const PARTS: usize = 2_000;
 /// Manifest pages taken apart in one commit: 8 of 256 extents are some 4,000 writes.
 const PAGES: usize = 8;
+/// Uploads, manifests, releases, completions, ingests.
+const QUEUES: usize = 5;
 
 pub(super) struct Cleanup {
     work: Dirty,
-    tour: Tour<()>,
+    tour: Tour<Places<QUEUES>>,
     /// When all partitions were last marked, by boot time.
     swept: Option<Duration>,
     /// Where that goes on, while it is under way.
@@ -63,24 +65,27 @@ impl Cleanup {
 }
 
 impl Visitor for Dirty {
-    type Cursor = ();
+    type Cursor = Places<QUEUES>;
 
     fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
         self.store.dirty.lock().range((from, Bound::Unbounded)).next().copied()
     }
 
     /// One batch of every queue; what fails of one holds up none of the others.
-    async fn visit(&mut self, stop: &mut Stop<()>) -> engine::Result<()> {
+    async fn visit(&mut self, stop: &mut Stop<Places<QUEUES>>) -> engine::Result<()> {
         let partition = stop.partition();
         self.store.dirty.lock().remove(&partition);
+        let mut places = stop.cursor();
+        let [uploads, manifests, releases, completions, ingests] = &mut places.queues;
         let outcomes = [
-            self.uploads(stop).await,
-            self.manifests(stop).await,
-            self.releases(stop).await,
-            self.completions(stop).await,
-            self.ingests(stop).await,
+            self.uploads(stop, uploads).await,
+            self.manifests(stop, manifests).await,
+            self.releases(stop, releases).await,
+            self.completions(stop, completions).await,
+            self.ingests(stop, ingests).await,
         ];
-        if count(outcomes, stop) {
+        let is_left = count(outcomes, stop);
+        if places.leave(is_left, stop) {
             self.store.dirty.lock().insert(partition);
         }
         Ok(())
@@ -110,10 +115,10 @@ impl Dirty {
         Ok(if self.store.try_commit(proposal).await? { done } else { 1 })
     }
 
-    async fn uploads(&self, stop: &mut Stop<()>) -> Result<u64> {
+    async fn uploads(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
         let partition = stop.partition();
         let snapshot = self.snapshot(partition).await?;
-        let page = snapshot.scan(Scan::prefix(tables::UPLOAD_GARBAGE, b"", BATCH)).await?;
+        let (page, behind) = at.page(&*snapshot, tables::UPLOAD_GARBAGE).await?;
         let (mut change, mut room) = (Change::default().freeing(), PARTS);
         for row in &page.rows {
             if room == 0 {
@@ -129,15 +134,16 @@ impl Dirty {
             }
         }
         if change.writes.is_empty() {
+            *at = behind;
             return Ok(0);
         }
         self.commit(change.at(partition, &*snapshot)).await
     }
 
-    async fn manifests(&self, stop: &mut Stop<()>) -> Result<u64> {
+    async fn manifests(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
         let partition = stop.partition();
         let snapshot = self.snapshot(partition).await?;
-        let page = snapshot.scan(Scan::prefix(tables::MANIFEST_GARBAGE, b"", BATCH)).await?;
+        let (page, behind) = at.page(&*snapshot, tables::MANIFEST_GARBAGE).await?;
         for (raw_id, raw) in &page.rows {
             let one = async {
                 let id = tables::read_id(raw_id)?;
@@ -154,6 +160,7 @@ impl Dirty {
                 Err(error) => stop.set_aside(reported(error)),
             }
         }
+        *at = behind;
         Ok(0)
     }
 
@@ -201,10 +208,10 @@ impl Dirty {
         self.commit(change.at(partition, snapshot)).await
     }
 
-    async fn releases(&self, stop: &mut Stop<()>) -> Result<u64> {
+    async fn releases(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
         let partition = stop.partition();
         let snapshot = self.snapshot(partition).await?;
-        let page = snapshot.scan(Scan::prefix(tables::RELEASES, b"", BATCH)).await?;
+        let (page, behind) = at.page(&*snapshot, tables::RELEASES).await?;
         let mut homes: BTreeMap<PartitionId, Vec<Write>> = BTreeMap::new();
         let mut rows = Vec::new();
         for (raw_owner, raw) in &page.rows {
@@ -230,6 +237,7 @@ impl Dirty {
             }
         }
         if rows.is_empty() {
+            *at = behind;
             return Ok(0);
         }
         let rows: Vec<Write> = rows.into_iter().map(|(_, row)| row).collect();
@@ -237,26 +245,36 @@ impl Dirty {
     }
 
     /// What nobody carries on of an ingest.
-    async fn ingests(&self, stop: &mut Stop<()>) -> Result<u64> {
-        self.store.finish_ingests(stop.partition(), |error| stop.set_aside(reported(error))).await
+    async fn ingests(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
+        if at.is_over() {
+            return Ok(0);
+        }
+        let done =
+            self.store.finish_ingests(stop.partition(), |error| stop.set_aside(reported(error))).await?;
+        if done == 0 {
+            *at = Place::Over;
+        }
+        Ok(done)
     }
 
-    async fn completions(&self, stop: &mut Stop<()>) -> Result<u64> {
+    async fn completions(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
         let partition = stop.partition();
         let snapshot = self.snapshot(partition).await?;
         let now = self.store.clock.now();
-        let page = snapshot.scan(Scan::prefix(tables::COMPLETED, b"", BATCH)).await?;
-        let mut writes = Vec::new();
+        let (page, behind) = at.page(&*snapshot, tables::COMPLETED).await?;
+        let (mut writes, mut waits) = (Vec::new(), false);
         for (key, raw) in &page.rows {
             match CompletedRow::from_bytes(raw) {
                 Ok(row) if older(row.at, now, COMPLETED_KEPT) => {
                     writes.push(Write::Delete(tables::COMPLETED.key(key.clone())));
                 }
-                Ok(_) => {}
+                Ok(_) => waits = true,
                 Err(error) => stop.set_aside(error),
             }
         }
         if writes.is_empty() {
+            // They are named as they were begun: behind one that is kept hardly any is to go.
+            *at = if waits { Place::Over } else { behind };
             return Ok(0);
         }
         self.commit(Change::writes(writes).freeing().at(partition, &*snapshot)).await
@@ -320,13 +338,33 @@ impl Worker for Cleanup {
 
 #[cfg(test)]
 mod tests {
-    use super::Cleanup;
+    use super::{COMPLETED_KEPT, Cleanup};
     use crate::change::Change;
-    use crate::world::{World, bytes, key};
+    use crate::record::{Content, ForeignRow, ManifestGarbage};
+    use crate::world::{World, bytes, copy_request, key};
     use crate::{Versioning, tables};
-    use engine::catalog::{Catalog, Write};
+    use engine::BoxFuture;
+    use engine::catalog::record::Record;
+    use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Version, Write};
+    use engine::id::PartitionId;
     use engine::worker::{Progress, Worker};
     use std::sync::Arc;
+
+    /// Rows that can't be read, of a queue.
+    const DAMAGED: u16 = 512;
+
+    /// Ticks until it rests; how many errors it told.
+    async fn run(cleanup: &mut Cleanup) -> usize {
+        let mut told = 0;
+        for _ in 0..1_000 {
+            match cleanup.tick().await {
+                Ok(Progress::More { .. }) => {}
+                Ok(Progress::Idle { .. }) => return told,
+                Err(_) => told += 1,
+            }
+        }
+        panic!("it comes to no rest: {told} errors");
+    }
 
     #[tokio::test]
     async fn what_is_damaged_in_a_queue_keeps_nothing_behind_it_nor_in_the_other_queues() {
@@ -334,32 +372,99 @@ mod tests {
         let name = world.create("bucket", Versioning::Off).await;
         let partition = world.partition(&name).await;
         let queues = [tables::UPLOAD_GARBAGE, tables::MANIFEST_GARBAGE, tables::RELEASES, tables::COMPLETED];
-        let damage = queues.map(|table| Write::Put(table.key(vec![0; 16]), "x".into())).to_vec();
+        // More than a page of it at the head of each.
+        let mut writes = Vec::new();
+        for queue in queues {
+            for n in 0..DAMAGED {
+                let id = [&[0; 14][..], &n.to_be_bytes()].concat();
+                writes.push(Write::Put(queue.key(id), "x".into()));
+            }
+        }
+        // Behind it something to do.
+        let (last, empty) = (vec![0xFF; 16], ForeignRow { content: Content::Empty });
+        writes
+            .push(Write::Put(tables::MANIFEST_GARBAGE.key(last.clone()), ManifestGarbage::Draft.to_bytes()));
+        writes.push(Write::Put(tables::RELEASES.key(last), empty.to_bytes()));
         let snapshot = world.catalog.snapshot(partition).await.unwrap();
-        world.store.commit(Change::writes(damage).at(partition, &*snapshot)).await.unwrap();
+        world.store.commit(Change::writes(writes).at(partition, &*snapshot)).await.unwrap();
         for n in 0..3 {
             let upload = world.begin(&name, "k").await;
-            world.part(&name, "k", upload, 1, bytes(n, 50_000)).await.unwrap();
-            world.store.abort_upload(&name, &key("k"), upload).await.unwrap();
+            let part = world.part(&name, "k", upload, 1, bytes(n, 50_000)).await.unwrap();
+            if n == 0 {
+                world.complete(&name, "k", upload, vec![part]).await.unwrap();
+            } else {
+                world.store.abort_upload(&name, &key("k"), upload).await.unwrap();
+            }
         }
+        world.delete(&name, "k").await;
+        world.clock.advance(COMPLETED_KEPT);
         world.store.find_work().await.unwrap();
         let mut cleanup = Cleanup::new(Arc::clone(&world.store));
         // It is told once, and again after a rest.
         for _ in 0..2 {
-            let mut told = 0;
-            loop {
-                match cleanup.tick().await {
-                    Ok(Progress::More { .. }) => {}
-                    Ok(Progress::Idle { .. }) => break,
-                    Err(_) => told += 1,
-                }
-                assert!(told < 2, "it comes to no rest");
-            }
-            assert_eq!(told, 1);
+            assert_eq!(run(&mut cleanup).await, 1);
         }
         assert_eq!(world.references(partition).await, 0);
         for queue in queues {
-            assert_eq!(world.rows(partition, queue).await, 1, "what is damaged stays");
+            assert_eq!(world.rows(partition, queue).await, usize::from(DAMAGED), "what is damaged stays");
         }
+        // So it is where the last that is looked at is sound, and has to wait.
+        let upload = world.begin(&name, "k").await;
+        let part = world.part(&name, "k", upload, 1, "body").await.unwrap();
+        world.complete(&name, "k", upload, vec![part]).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(run(&mut cleanup).await, 1);
+        }
+        assert_eq!(world.rows(partition, tables::COMPLETED).await, usize::from(DAMAGED) + 1);
+    }
+
+    /// Refuses every commit to a partition.
+    struct Refusing {
+        rows: Arc<MemoryCatalog>,
+        refused: PartitionId,
+    }
+
+    impl Catalog for Refusing {
+        fn limits(&self) -> Limits {
+            self.rows.limits()
+        }
+
+        fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+            self.rows.snapshot(partition)
+        }
+
+        fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+            if commit.partition == self.refused {
+                let refusal = Err(engine::Error::Invalid("not now".to_owned()));
+                return Box::pin(std::future::ready(refusal));
+            }
+            self.rows.commit(commit)
+        }
+    }
+
+    #[tokio::test]
+    async fn references_that_can_not_be_dropped_now_wait_and_keep_none_of_other_partitions() {
+        let world = World::new(313).await;
+        let name = world.create("copies", Versioning::Off).await;
+        let mut homes = Vec::new();
+        for home in ["one", "two"] {
+            let from = world.create(home, Versioning::Off).await;
+            world.put(&from, "k", bytes(1, 50_000)).await;
+            world.store.copy(copy_request((&from, "k"), (&name, home))).await.unwrap();
+            world.delete(&from, "k").await;
+            world.delete(&name, home).await;
+            homes.push(world.partition(&from).await);
+        }
+        let partition = world.partition(&name).await;
+        assert_eq!(world.rows(partition, tables::RELEASES).await, 2);
+        let references = async || (world.references(homes[0]).await, world.references(homes[1]).await);
+        assert_eq!(references().await, (1, 1), "the copies'");
+        let refusing = Refusing { rows: world.catalog.clone(), refused: homes[0] };
+        let beside = world.beside(Arc::new(refusing)).await;
+        assert_eq!(run(&mut Cleanup::new(Arc::clone(&beside.store))).await, 1);
+        assert_eq!((references().await, world.rows(partition, tables::RELEASES).await), ((1, 0), 1));
+        world.store.find_work().await.unwrap();
+        assert_eq!(run(&mut Cleanup::new(Arc::clone(&world.store))).await, 0);
+        assert_eq!((references().await, world.rows(partition, tables::RELEASES).await), ((0, 0), 0));
     }
 }

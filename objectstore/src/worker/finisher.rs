@@ -3,6 +3,7 @@
 
 use super::{BATCH, REST, is_empty, read_partition, reported};
 use crate::change::Change;
+use crate::cold::of_vault;
 use crate::record::UploadGarbage;
 use crate::{BucketName, ObjectStore, Result, tables};
 use bytes::Bytes;
@@ -112,6 +113,12 @@ impl Unfinished {
         for (raw, _) in snapshot.scan(looks).await?.rows {
             writes.push(Write::Delete(tables::DUE.key(raw)));
         }
+        for table in [tables::COLD, tables::DEPOSITS] {
+            let hints = Scan { keys_only: true, ..Scan::prefix(table, b"", LOOKS) };
+            writes.extend(
+                snapshot.scan(hints).await?.rows.into_iter().map(|(raw, _)| Write::Delete(table.key(raw))),
+            );
+        }
         let done = writes.len() as u64;
         if done > 0 {
             let change = Change::writes(writes).freeing().dirty();
@@ -136,6 +143,14 @@ impl Unfinished {
             if !is_empty(&*snapshot, table).await? {
                 return Ok(0);
             }
+        }
+        let is_left = match &self.store.vaults {
+            Some(vaults) => !vaults.abandon(partition).await.map_err(of_vault)?,
+            // Whoever configures vaults again clears it.
+            None => archive::vault::is_kept_in(&*snapshot).await?,
+        };
+        if is_left {
+            return Ok(0);
         }
         if has_blobs(&*snapshot).await? || Outbox::holds(&*snapshot).await? {
             return Ok(0);

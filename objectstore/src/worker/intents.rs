@@ -1,7 +1,7 @@
 //! Settles copies to other partitions that never said how they ended: confirmed if the destination's commit is there, else
 //! fenced off there first and only then undone here.
 
-use super::{BATCH, REST, count, older, reported};
+use super::{Place, Places, REST, count, older, reported};
 use crate::change::Change;
 use crate::id::OwnerId;
 use crate::record::IntentRow;
@@ -9,7 +9,6 @@ use crate::stack::release_content;
 use crate::{ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
-use engine::catalog::Scan;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
@@ -21,9 +20,12 @@ use std::time::Duration;
 /// How long a fence stands: far beyond the life of any commit that it could have to stop.
 const FENCE_KEPT: Duration = Duration::from_hours(1);
 
+/// Intents, fences.
+const QUEUES: usize = 2;
+
 pub(super) struct Intents {
     work: Dirty,
-    tour: Tour<()>,
+    tour: Tour<Places<QUEUES>>,
 }
 
 /// Partitions that may have intents or fences, each in its turn.
@@ -42,18 +44,21 @@ impl Intents {
 }
 
 impl Visitor for Dirty {
-    type Cursor = ();
+    type Cursor = Places<QUEUES>;
 
     fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
         self.store.dirty_intents.lock().range((from, Bound::Unbounded)).next().copied()
     }
 
     /// Fences go whatever becomes of the intents.
-    async fn visit(&mut self, stop: &mut Stop<()>) -> engine::Result<()> {
+    async fn visit(&mut self, stop: &mut Stop<Places<QUEUES>>) -> engine::Result<()> {
         let partition = stop.partition();
         self.store.dirty_intents.lock().remove(&partition);
-        let outcomes = [self.intents(stop).await, self.fences(partition).await];
-        if count(outcomes, stop) {
+        let mut places = stop.cursor();
+        let [intents, fences] = &mut places.queues;
+        let outcomes = [self.intents(stop, intents).await, self.fences(partition, fences).await];
+        let is_left = count(outcomes, stop);
+        if places.leave(is_left, stop) {
             self.store.dirty_intents.lock().insert(partition);
         }
         Ok(())
@@ -61,10 +66,10 @@ impl Visitor for Dirty {
 }
 
 impl Dirty {
-    async fn intents(&self, stop: &mut Stop<()>) -> Result<u64> {
+    async fn intents(&self, stop: &mut Stop<Places<QUEUES>>, at: &mut Place) -> Result<u64> {
         let home = stop.partition();
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let page = snapshot.scan(Scan::prefix(tables::INTENTS, b"", BATCH)).await?;
+        let (page, behind) = at.page(&*snapshot, tables::INTENTS).await?;
         let mut done = 0;
         for (raw_owner, raw) in &page.rows {
             let one = async {
@@ -80,6 +85,9 @@ impl Dirty {
                 Ok(settled) => done += settled,
                 Err(error) => stop.set_aside(reported(error)),
             }
+        }
+        if done == 0 {
+            *at = behind;
         }
         Ok(done)
     }
@@ -105,9 +113,9 @@ impl Dirty {
         Ok(())
     }
 
-    async fn fences(&self, partition: PartitionId) -> Result<u64> {
+    async fn fences(&self, partition: PartitionId, at: &mut Place) -> Result<u64> {
         let snapshot = self.store.catalog.snapshot(partition).await?;
-        let page = snapshot.scan(Scan::prefix(tables::FENCES, b"", BATCH)).await?;
+        let (page, behind) = at.page(&*snapshot, tables::FENCES).await?;
         let now = self.store.clock.now();
         let mut change = Change::default().freeing();
         for (key, raw) in &page.rows {
@@ -126,6 +134,8 @@ impl Dirty {
         if done > 0 {
             // Somebody was faster: they are looked at again.
             self.store.try_commit(change.at(partition, &*snapshot)).await?;
+        } else {
+            *at = behind;
         }
         Ok(done)
     }
@@ -147,5 +157,45 @@ impl Worker for Intents {
 
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Intents;
+    use crate::change::Change;
+    use crate::record::{Content, IntentRow};
+    use crate::world::World;
+    use crate::{Versioning, tables};
+    use engine::catalog::record::Record;
+    use engine::catalog::{Catalog, Write};
+    use engine::clock::Clock;
+    use engine::worker::{Progress, Worker};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn copies_that_can_not_be_read_keep_none_behind_them_from_being_settled() {
+        let world = World::new(312).await;
+        let home = world.partition(&world.create("home", Versioning::Off).await).await;
+        let destination = world.partition(&world.create("destination", Versioning::Off).await).await;
+        let intent = |n: u16| tables::INTENTS.key([&[1; 14][..], &n.to_be_bytes()].concat());
+        let mut writes: Vec<Write> = (0..600).map(|n| Write::Put(intent(n), "x".into())).collect();
+        let begun = IntentRow { content: Content::Empty, destination, created: world.clock.now() };
+        writes.push(Write::Put(intent(600), begun.to_bytes()));
+        let snapshot = world.catalog.snapshot(home).await.unwrap();
+        world.store.commit(Change::writes(writes).at(home, &*snapshot)).await.unwrap();
+        world.store.find_work().await.unwrap();
+        let mut worker = Intents::new(Arc::clone(&world.store));
+        let mut told = 0;
+        for _ in 0..100 {
+            match worker.tick().await {
+                Ok(Progress::More { .. }) => {}
+                Ok(Progress::Idle { .. }) => break,
+                Err(_) => told += 1,
+            }
+        }
+        assert_eq!(told, 1);
+        assert_eq!(world.rows(home, tables::INTENTS).await, 600, "what is damaged stays");
+        assert_eq!(world.rows(destination, tables::FENCES).await, 1, "its commit may not come any more");
     }
 }

@@ -9,12 +9,14 @@
 //! | `access-logs` | writes server access logs |
 //! | `inventory` | makes inventory reports |
 //! | `lifecycle` | does what lifecycle rules ask for when its time has come |
+//! | `archived` | restores of archived versions, and their way into vaults |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
 
 mod access_logs;
 mod cleanup;
+mod cold;
 mod finisher;
 mod intents;
 pub(crate) mod inventory;
@@ -24,11 +26,11 @@ mod quotas;
 use crate::inventory::Pace;
 use crate::record::BucketRow;
 use crate::store::BucketCounts;
-use crate::{ObjectStore, Result, tables};
+use crate::{ErrorKind, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::key::KeyReader;
 use engine::catalog::record::Record;
-use engine::catalog::{Scan, Snapshot, Table};
+use engine::catalog::{Page, Scan, Snapshot, Table};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Stop, Worker};
@@ -53,6 +55,7 @@ impl ObjectStore {
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
             Box::new(inventory::Inventory::new(Arc::clone(self), Pace::default())),
             Box::new(lifecycle::Lifecycle::new(Arc::clone(self))),
+            Box::new(cold::Cold::new(Arc::clone(self))),
         ]
     }
 
@@ -73,14 +76,18 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Every partition of a bucket, deleted ones included, and how many buckets that are there each account has.
+    /// Every partition of a bucket, deleted ones included, and how many buckets that are there each account has. Buckets whose row is
+    /// damaged are none of them: nobody knows where they are.
     pub(crate) async fn partitions(&self) -> Result<(Vec<PartitionId>, BucketCounts)> {
         let (mut found, mut counts) = (Vec::new(), BucketCounts::new());
         let mut next = Some(Buckets::default());
         while let Some(at) = next {
             let (page, behind) = self.partitions_page(at).await?;
             for row in page {
-                let (partition, account) = row?;
+                let (partition, account) = match row {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+                    row => row?,
+                };
                 found.push(partition);
                 if let Some(account) = account {
                     *counts.entry(account).or_default() += 1;
@@ -139,8 +146,66 @@ fn older(then: Timestamp, now: Timestamp, duration: Duration) -> bool {
     now.since(then) >= duration
 }
 
+/// Where a visit looks at a queue. What is left at its head, because it is damaged or waits for something, hides nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    From(Bytes),
+    /// It was gone through.
+    Over,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::From(Bytes::new())
+    }
+}
+
+impl Place {
+    /// A page of a queue from here on, and where the visit after that goes on if nothing is done of it.
+    async fn page(&self, snapshot: &dyn Snapshot, queue: Table) -> engine::Result<(Page, Self)> {
+        let Self::From(start) = self else { return Ok((Page::default(), Self::Over)) };
+        let scan = Scan { start: start.clone(), ..Scan::prefix(queue, b"", BATCH) };
+        let page = snapshot.scan(scan.clone()).await?;
+        let behind = scan.behind(&page).map_or(Self::Over, |scan| Self::From(scan.start));
+        Ok((page, behind))
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Over)
+    }
+}
+
+/// Where a visit goes on in so many queues of a partition, and what the visits before it found there.
+#[derive(Clone, Debug)]
+struct Places<const N: usize> {
+    queues: [Place; N],
+    /// Something is left for another round.
+    is_left: bool,
+}
+
+impl<const N: usize> Default for Places<N> {
+    fn default() -> Self {
+        Self { queues: std::array::from_fn(|_| Place::default()), is_left: false }
+    }
+}
+
+impl<const N: usize> Places<N> {
+    /// Ends a visit: another one follows at once where a page was gone through of which nothing was to be done. `true`: the partition's turn
+    /// comes again, be it then or in the next round.
+    fn leave(mut self, is_left: bool, stop: &mut Stop<Self>) -> bool {
+        self.is_left |= is_left;
+        let before = stop.cursor().queues;
+        let goes_on = self.queues.iter().zip(&before).any(|(now, before)| now != before && !now.is_over());
+        let again = goes_on || self.is_left;
+        if goes_on {
+            stop.go_on_at(self);
+        }
+        again
+    }
+}
+
 /// Counts what became of each of a partition's queues in a visit. `true`: unless nothing was left to do, its turn comes again.
-fn count<const N: usize>(outcomes: [Result<u64>; N], stop: &mut Stop<()>) -> bool {
+fn count<C: Clone, const N: usize>(outcomes: [Result<u64>; N], stop: &mut Stop<C>) -> bool {
     let mut is_left = false;
     for outcome in outcomes {
         match outcome {

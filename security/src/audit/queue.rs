@@ -46,12 +46,23 @@ const LOST: &str = "AuditEventsLost";
 pub struct Unkept {
     /// A trail of the account's is logging: what it promises can't be kept.
     pub trail: bool,
+    /// The disk is full.
+    pub full: bool,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Durable,
+    Lost,
+    /// Lost for want of room.
+    Full,
 }
 
 /// A call, and who waits for its record.
 struct Call {
     event: Event,
-    tell: oneshot::Sender<bool>,
+    tell: oneshot::Sender<Kept>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -139,6 +150,7 @@ impl Audit {
     pub async fn keep(&self, event: Event) -> Result<(), Unkept> {
         let unkept = Unkept {
             trail: self.is_logged(event.account) || event.also.is_some_and(|also| self.is_logged(also)),
+            full: false,
         };
         let place = tokio::select! {
             place = Arc::clone(&self.waiting.places).acquire_owned() => place.ok(),
@@ -154,10 +166,14 @@ impl Audit {
         self.waiting.lines.lock().calls.push_back(Call { event, tell, _place: place });
         self.waiting.bell.notify_one();
         let kept = tokio::select! {
-            kept = told => kept.unwrap_or_default(),
-            () = self.parts.clock.sleep(PATIENCE), if !waits => false,
+            kept = told => kept.unwrap_or(Kept::Lost),
+            () = self.parts.clock.sleep(PATIENCE), if !waits => Kept::Lost,
         };
-        if kept { Ok(()) } else { Err(unkept) }
+        match kept {
+            Kept::Durable => Ok(()),
+            Kept::Lost => Err(unkept),
+            Kept::Full => Err(Unkept { full: true, ..unkept }),
+        }
     }
 
     /// Takes a data event; who calls does not wait. It is dropped where no trail wants it.
@@ -189,7 +205,9 @@ impl Audit {
     }
 
     fn lose(&self, event: &Event, count: u64, why: &'static str) {
-        for account in [Some(event.account), event.also].into_iter().flatten() {
+        // Whose it is and who asked are one most times, and have one record then.
+        let also = event.also.filter(|also| *also != event.account);
+        for account in [Some(event.account), also].into_iter().flatten() {
             self.lose_of(account, (count, self.now(), why));
         }
     }
@@ -286,13 +304,13 @@ impl Audit {
                 }
             }
             let kept = self.put(rows, &mut lost).await;
-            if !kept {
+            if kept != Kept::Durable {
                 for event in &noted {
                     self.lose(event, 1, "records could not be written");
                 }
             }
             for call in told {
-                if !kept {
+                if kept != Kept::Durable {
                     self.lose(&call.event, 1, "records could not be written");
                 }
                 // Who has gone is not told.
@@ -302,7 +320,7 @@ impl Audit {
         true
     }
 
-    async fn put(&self, rows: Rows, lost: &mut BTreeMap<AccountId, Lost>) -> bool {
+    async fn put(&self, rows: Rows, lost: &mut BTreeMap<AccountId, Lost>) -> Kept {
         let Rows { mut writes, held, for_trails, unheld, .. } = rows;
         writes.extend(held.values().map(|(what, by)| Write::Add(what.key(), *by)));
         let layout = if for_trails { Layout::TRAILS } else { Layout::FIRST };
@@ -324,7 +342,7 @@ impl Audit {
                         _ => {}
                     }
                 }
-                true
+                Kept::Durable
             }
             Err(error) => {
                 for (account, Lost { count, since, why }) in std::mem::take(lost) {
@@ -333,7 +351,7 @@ impl Audit {
                 if !std::mem::replace(&mut self.waiting.lines.lock().complained, true) {
                     tracing::error!(%error, "failed to write audit records");
                 }
-                false
+                if matches!(error, engine::Error::Full { .. }) { Kept::Full } else { Kept::Lost }
             }
         }
     }

@@ -16,7 +16,7 @@ use super::row::{self, AliasRow, Constraint, GrantId, GrantRow, KeyRow, Who};
 use super::spec::{GrantOperation, GrantOperations};
 use super::{EncryptionContext, KeyId, Kms, limit};
 use crate::identity::{Pins, document};
-use crate::policy::{Context, Layer, Missing, Policy, Sources, Verdict};
+use crate::policy::{Context, Missing, Policy, Sources, Verdict};
 use crate::principal::Who as IdentityWho;
 use crate::{AccountId, Arn, Principal};
 use engine::catalog::Snapshot;
@@ -194,31 +194,8 @@ impl Context for AccountContext<'_> {
 
 /// A refusal in AWS's words.
 pub(super) fn refused(verdict: Verdict, principal: &Principal, action: &str, resource: &str) -> KmsError {
-    let because = match verdict {
-        Verdict::Denied(by) => {
-            let kind = match by.layer {
-                Layer::Identity(_) => "an identity-based policy",
-                Layer::Boundary => "a permissions boundary",
-                Layer::Session(_) => "a session policy",
-                Layer::Resource => "a resource-based policy",
-            };
-            format!("with an explicit deny in {kind}")
-        }
-        Verdict::TooCostly => {
-            "because its policies cost more to evaluate than a request may: shorten them".to_owned()
-        }
-        Verdict::NotAllowed(missing) => {
-            let kind = match missing {
-                Missing::Everywhere | Missing::Identity => "identity-based policy",
-                Missing::Resource => "resource-based policy",
-                Missing::Boundary => "permissions boundary",
-                Missing::Session => "session policy",
-            };
-            format!("because no {kind} allows the {action} action")
-        }
-        Verdict::Allowed(_) | Verdict::AllowedAsRoot => "because it is reserved to the appliance".to_owned(),
-    };
     let who = principal.arn().unwrap_or_else(|| "anonymous".to_owned());
+    let because = verdict.because(action);
     let message =
         format!("User: {who} is not authorized to perform: {action} on resource: {resource} {because}");
     KmsError::new(Code::AccessDenied, message)

@@ -9,17 +9,15 @@ use super::{Kms, KmsError as Error};
 use crate::AccountId;
 use crate::keys::KeyScope;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Key, Layout, RETRY_ATTEMPTS_MAX, Snapshot, Write};
+use engine::catalog::{Check, Commit, Key, Layout, RETRY_ATTEMPTS_MAX, Snapshot, Write, commit_known};
 use engine::id::{IdempotencyId, PartitionId};
 use std::future::Future;
 use std::sync::Arc;
 
-/// How often a commit of unknown outcome is repeated.
-const REPEATED: u32 = 3;
-
 /// An operation on its way.
 pub(super) struct Change {
     account: AccountId,
+    id: IdempotencyId,
     commit: Commit,
     /// What to say when a check finds a counter above its limit, by the check's number.
     over: Vec<(usize, &'static str, i64)>,
@@ -56,27 +54,24 @@ impl Kms {
 
     /// A change of an account's keys that rests on what a snapshot says.
     pub(super) fn change(&self, account: AccountId, snapshot: &dyn Snapshot) -> Change {
-        let commit = Commit {
-            layout: Layout::KEYS,
-            idempotency: Some(IdempotencyId::random(&*self.parts.entropy)),
-            id_is_fresh: true,
-            ..Commit::new(PartitionId::ROOT, snapshot.read_version())
-        };
-        Change { account, commit, over: Vec::new() }
+        let commit =
+            Commit { layout: Layout::KEYS, ..Commit::new(PartitionId::ROOT, snapshot.read_version()) };
+        let id = IdempotencyId::random(&*self.parts.entropy);
+        Change { account, id, commit, over: Vec::new() }
     }
 
     /// Applies a change: on a task of its own, so that who stops waiting leaves no cache with what is no longer so.
     pub(super) async fn apply(&self, mut change: Change) -> Result<()> {
         change.commit.writes.push(Write::Add(Count::Generation.of_account(change.account), 1));
         let Some(kms) = self.itself.upgrade() else { return Err(engine::Error::Closed.into()) };
-        let Change { commit, over, .. } = change;
+        let Change { id, commit, over, .. } = change;
         let applied = tokio::spawn(async move {
-            let outcome = kms.commit(commit).await;
+            let outcome = commit_known(&*kms.parts.catalog, id, commit).await;
             kms.has_changed();
             outcome
         });
         let outcome = applied.await.map_err(|_| KmsError::from(engine::Error::Closed))?;
-        outcome.map_err(|error| match error {
+        outcome.map(drop).map_err(|error| match error {
             engine::Error::OverLimit { check } => match over.iter().find(|(number, ..)| *number == check) {
                 Some((_, what, limit)) => KmsError::new(
                     super::Code::LimitExceeded,
@@ -86,18 +81,6 @@ impl Kms {
             },
             error => error.into(),
         })
-    }
-
-    async fn commit(&self, mut commit: Commit) -> engine::Result<()> {
-        let mut outcome = self.parts.catalog.commit(commit.clone()).await;
-        commit.id_is_fresh = false;
-        for _ in 0..REPEATED {
-            if !matches!(outcome, Err(engine::Error::Unknown { .. })) {
-                break;
-            }
-            outcome = self.parts.catalog.commit(commit.clone()).await;
-        }
-        outcome.map(drop)
     }
 
     /// Makes sure that there is a key to seal an account's material. An older firn, which knows no such keys, is kept from the catalog before

@@ -115,6 +115,34 @@ impl Verdict {
     pub const fn is_denied(self) -> bool {
         matches!(self, Self::Denied(_) | Self::TooCostly)
     }
+
+    /// Why an action is refused, in AWS's words, as they follow the resource's name. What policies allow is refused by the appliance itself.
+    pub fn because(self, action: &str) -> String {
+        match self {
+            Self::Denied(by) => {
+                let kind = match by.layer {
+                    Layer::Identity(_) => "an identity-based policy",
+                    Layer::Boundary => "a permissions boundary",
+                    Layer::Session(_) => "a session policy",
+                    Layer::Resource => "a resource-based policy",
+                };
+                format!("with an explicit deny in {kind}")
+            }
+            Self::TooCostly => {
+                "because its policies cost more to evaluate than a request may: shorten them".to_owned()
+            }
+            Self::NotAllowed(missing) => {
+                let kind = match missing {
+                    Missing::Everywhere | Missing::Identity => "identity-based policy",
+                    Missing::Resource => "resource-based policy",
+                    Missing::Boundary => "permissions boundary",
+                    Missing::Session => "session policy",
+                };
+                format!("because no {kind} allows the {action} action")
+            }
+            Self::Allowed(_) | Self::AllowedAsRoot => "because it is reserved to the appliance".to_owned(),
+        }
+    }
 }
 
 /// What one policy says: the first Deny, or the Allow that reaches furthest.

@@ -5,7 +5,7 @@
 //!   packages · rocksdb · python · tools     what a build or a test needs, made once and cached (cache)
 //!   compile   cargo's children, linked with the cached RocksDB
 //!   demo      the newcomer's first run
-//!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash
+//!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash, and the demo
 //!   soak      the full counts of what is random, and remote pools on stores of others (stores)
 //!   bench     the measurements, beside other servers (peers) where asked
 //!   tidy      style as a test

@@ -44,6 +44,13 @@ const PYTHON: [Package; 3] = [
 
 const CLIENTS: [Package; 4] = [client("rclone"), client("restic"), client("s3cmd"), client("s3fs")];
 
+/// Most machines have it; an image of the least packages has not.
+const SIGNALS: Package = Package {
+    name: "procps",
+    why: "has the kill that tests end servers with",
+    probe: Probe::Installed("procps"),
+};
+
 const CEPH: [Package; 5] = [
     ceph("ceph-mon"),
     ceph("ceph-mgr"),
@@ -73,7 +80,7 @@ pub(crate) fn for_demo() -> Vec<Package> {
 
 /// What the tests need.
 pub(crate) fn for_tests() -> Vec<Package> {
-    [&BUILD[..], &PYTHON[..], &CLIENTS[..]].concat()
+    [&BUILD[..], &PYTHON[..], &CLIENTS[..], &[SIGNALS]].concat()
 }
 
 /// What a Ceph cluster by hand needs.

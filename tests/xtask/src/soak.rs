@@ -52,7 +52,8 @@ pub(crate) enum Oracle {
     Release,
 }
 
-/// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
+/// All areas; those of the oracle are CI's stage `crash`. Of the others the stage `unit` runs the tests with small counts, `packs` with small packs; no stage
+/// runs `remote`.
 pub(crate) const AREAS: [Area; 8] = [
     Area {
         name: "crash",

@@ -6,10 +6,11 @@ use crate::lock::{HoldName, LockEvent, LockPolicy};
 use crate::pack::ArchiveId;
 use crate::tree_hash::{ByteRange, PartSize, TreeHash};
 use crate::vault::rows::PieceRow;
-use crate::vault::{Error, Expected, NewVault, tables};
+use crate::vault::{Error, Expected, NewVault, settings, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Catalog, Commit, Write};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -181,7 +182,48 @@ async fn holds_and_least_ages_keep_archives_and_a_lock_lasts() {
     assert!(matches!(lowered.await, Err(Error::Kept(_))));
     let aborted = world.vaults.change_lock(account(), &vault, LockEvent::Abort).await;
     assert!(matches!(aborted, Err(Error::Lock(_))));
-    assert!(world.vaults.lock_policy(account(), &vault).await.unwrap().is_some());
+    assert!(world.vaults.rules(account(), &vault, None).await.unwrap().lock_policy.is_some());
+}
+
+#[tokio::test]
+async fn what_decides_is_read_at_once_and_nothing_of_it_is_left_out() {
+    let world = World::new(14).await;
+    let vault = world.create("v").await;
+    let home = world.home(&vault);
+    let id = world.put(&vault, &noise(1, 100)).await;
+    let tags = BTreeMap::from([("Hold".to_owned(), "yes".to_owned())]);
+    world.vaults.change_tags(account(), &vault, &tags, &[]).await.unwrap();
+    world.vaults.set_access_policy(account(), &vault, Some("access".into())).await.unwrap();
+    let event = LockEvent::Initiate { id: world.vaults.lock_id(), policy: LockPolicy::new("lock").unwrap() };
+    world.vaults.change_lock(account(), &vault, event).await.unwrap();
+    world.clock.advance(Duration::from_hours(23));
+    world.vaults.compliance.settle().await.unwrap();
+    let rules = world.vaults.rules(account(), &vault, Some(id)).await.unwrap();
+    assert_eq!(rules.access_policy.as_deref(), Some(&b"access"[..]));
+    assert_eq!(rules.lock_policy.map(|policy| policy.as_bytes().to_vec()), Some(b"lock".to_vec()));
+    assert_eq!((rules.facts.archive_days, rules.facts.tags), (Some(0), tags));
+    world.clock.advance(Duration::from_hours(2));
+    world.vaults.compliance.settle().await.unwrap();
+    let rules = world.vaults.rules(account(), &vault, Some(id)).await.unwrap();
+    assert_eq!((rules.facts.archive_days, rules.lock_policy), (Some(1), None), "the lock was not completed");
+    for archive in [None, Some(ArchiveId::from_bytes([7; 16]))] {
+        let rules = world.vaults.rules(account(), &vault, archive).await.unwrap();
+        assert_eq!(rules.facts.archive_days, None, "{archive:?}");
+    }
+    let nobody = world.vaults.rules(account(), &name("w"), None).await;
+    assert!(matches!(nobody, Err(Error::NotFound { .. })), "{nobody:?}");
+    let archive = tables::of_archive(tables::ARCHIVES, id);
+    for key in [settings::key(settings::Kind::Tags), settings::key(settings::Kind::Lock), archive] {
+        let snapshot = world.catalog.snapshot(home).await.unwrap();
+        let sound = snapshot.get(key.clone()).await.unwrap().unwrap();
+        for (raw, is_sound) in [(sound.slice(..sound.len() - 1), false), (sound, true)] {
+            let version = world.catalog.snapshot(home).await.unwrap().read_version();
+            let writes = vec![Write::Put(key.clone(), raw)];
+            world.catalog.commit(Commit { writes, ..Commit::new(home, version) }).await.unwrap();
+            let rules = world.vaults.rules(account(), &vault, Some(id)).await;
+            assert_eq!(rules.is_ok(), is_sound, "{key:?}: {rules:?}");
+        }
+    }
 }
 
 #[tokio::test]

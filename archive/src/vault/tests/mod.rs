@@ -2,6 +2,7 @@
 
 mod crash;
 mod deposits;
+mod doubts;
 mod golden;
 mod jobs;
 mod media;

@@ -52,6 +52,8 @@ pub struct RemoteUsage {
     pub waiting_since_ms: Option<Timestamp>,
     /// Those of them of which no copy could be read when the queue was last gone through.
     pub unreadable_blobs: u64,
+    /// Rows about it that can't be read: of the queue, whose blobs are counted as waiting, and of what lies there, which is not counted.
+    pub damaged_rows: u64,
     /// Objects that no row names and that are not deleted yet.
     pub doomed_objects: u64,
     /// What keeps it from going on.
@@ -86,6 +88,7 @@ pub(super) struct Counted {
     waiting_blobs: u64,
     waiting: ByteCount,
     waiting_since: Option<Timestamp>,
+    damaged_rows: u64,
     doomed_objects: u64,
 }
 
@@ -105,6 +108,7 @@ impl BlobStore {
             waiting: counted.waiting,
             waiting_since_ms: counted.waiting_since,
             unreadable_blobs: load(&pool.unreadable).min(counted.waiting_blobs),
+            damaged_rows: counted.damaged_rows,
             doomed_objects: counted.doomed_objects,
             trouble: trouble.map(|trouble| RemoteTrouble { since_ms: trouble.since, why: trouble.why }),
             limit: pool.pace.now(),
@@ -121,7 +125,10 @@ impl BlobStore {
         for home in self.homes() {
             let snapshot = self.catalog.snapshot(home).await?;
             if let Some(value) = snapshot.get(remote_bytes_key(pool.zone)).await? {
-                usage.live += ByteCount::new(count(&value)?);
+                match count(&value) {
+                    Ok(bytes) => usage.live += ByteCount::new(bytes),
+                    Err(_) => usage.damaged_rows += 1,
+                }
             }
         }
         Ok(Some(usage))
@@ -145,8 +152,12 @@ impl BlobStore {
             while let Some(scan) = next {
                 let page = snapshot.scan(scan.clone()).await?;
                 for (_, value) in &page.rows {
-                    let row = UploadRow::from_bytes(value)?;
                     counted.waiting_blobs += 1;
+                    // The uploader says what is wrong with it.
+                    let Ok(row) = UploadRow::from_bytes(value) else {
+                        counted.damaged_rows += 1;
+                        continue;
+                    };
                     counted.waiting += ByteCount::new(row.bytes);
                     let first = counted.waiting_since.map_or(row.queued, |first| first.min(row.queued));
                     counted.waiting_since = Some(first);

@@ -137,7 +137,7 @@ async fn a_broken_row_is_told_by_whoever_comes_by_until_it_is_sound_or_gone() {
     world.scrub().await;
     // Repair can't make it anew: it is no damaged copy.
     assert_eq!((told(), world.store.usage().damaged_blobs), (1, 0), "by the scrubber");
-    world.store.forget_damage(HOME, blob);
+    world.store.damage.forget(HOME, blob);
     world.drop_reference(blob, "owner").await;
     run(&mut Collector::new(Arc::clone(&world.store))).await;
     assert_eq!(told(), 1, "by the collector");

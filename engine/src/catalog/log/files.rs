@@ -5,6 +5,9 @@
 //! and their syncs. Opening takes the spare that the last process left, or starts a file of which only the first MiB is
 //! zeros; the writer leaves it for the spare as soon as there is one, and goes on in it as long as there is none.
 //!
+//! Whole pages are written, from the memory of how the last one begins: the zeros' pages leave the page cache long before their turn comes,
+//! and to part of one that is not there the kernel writes when it has read it, with the sequencer waiting (docs/benchmarks.md).
+//!
 //! Files that the rows no longer need, beyond those retained for the backup, are used again or removed: at open, at every
 //! rotation, and when nothing else is to be done.
 
@@ -25,6 +28,10 @@ use std::sync::Arc;
 
 /// The name of a file that is being made ready.
 pub(super) const SPARE: &str = "spare.tmp";
+/// What the kernel reads before it writes to part of it.
+pub(super) const PAGE: usize = 4096;
+/// Memory for a group's pages that is kept for the next one.
+const PAGES_KEPT: usize = 1 << 20;
 /// Zeros that opening waits for when there is no spare.
 pub(in crate::catalog) const FIRST_BYTES: u64 = 1 << 20;
 
@@ -91,6 +98,8 @@ pub(in crate::catalog) struct LogWriter {
     log: u64,
     stamp: Stamp,
     offset: u64,
+    /// How the page that `offset` is in begins.
+    page: Vec<u8>,
     /// Last version written.
     written: Version,
     /// Known durable.
@@ -141,6 +150,7 @@ impl LogWriter {
             log: header.log,
             stamp,
             offset: FILE_HEAD as u64,
+            page: begun_by(&header.encode(stamp)),
             written: start,
             synced: start,
             told: start,
@@ -213,6 +223,7 @@ impl LogWriter {
         let whole = self.shape.file_bytes;
         self.current = Started { file, ready: whole, end: whole, zeroed: self.current.zeroed };
         (self.log, self.stamp, self.offset) = (header.log, stamp, FILE_HEAD as u64);
+        self.page = begun_by(&header.encode(stamp));
         self.files.list.lock().push_back(LogFile { header, stamp, path: self.path.clone() });
         Ok(true)
     }
@@ -262,12 +273,27 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Writes at `offset`, whole pages: what the first one has before it is as it was, what the last one has behind it are the zeros that are there.
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let begun = self.page.len();
+        let start = self.offset - begun as u64;
+        self.page.extend_from_slice(bytes);
+        let written = self.page.len();
+        let room = self.current.end.saturating_sub(start);
+        let whole = room.min(written.next_multiple_of(PAGE) as u64);
+        self.page.resize(written.max(usize::try_from(whole).unwrap_or(written)), 0);
         let wrote = self
             .faults
             .check(Point::CatalogWrite)
-            .and_then(|()| self.current.file.write_all_at(bytes, self.offset));
-        wrote.map_err(|e| Error::io("write", &self.path, e))?;
+            .and_then(|()| self.current.file.write_all_at(&self.page, start));
+        if let Err(source) = wrote {
+            self.page.truncate(begun);
+            return Err(Error::io("write", &self.path, source));
+        }
+        let last = written / PAGE * PAGE;
+        self.page.copy_within(last..written, 0);
+        self.page.truncate(written - last);
+        self.page.shrink_to(PAGES_KEPT);
         self.offset += bytes.len() as u64;
         Ok(())
     }
@@ -302,6 +328,11 @@ fn surplus(files: &mut VecDeque<LogFile>, flushed: Version, retained: usize) -> 
     }
     gone.sort_unstable();
     gone.into_iter().map(|(_, path)| path).collect()
+}
+
+/// What the last page of these bytes begins with.
+fn begun_by(bytes: &[u8]) -> Vec<u8> {
+    bytes[bytes.len() / PAGE * PAGE..].to_vec()
 }
 
 /// A file under the temporary name, ready for frames in part: opening does not wait for more.

@@ -3,7 +3,7 @@
 mod cuts;
 mod forged;
 
-use super::files::{LogFile, LogWriter, Shape};
+use super::files::{LogFile, LogWriter, PAGE, Shape};
 use super::frame::{self, FILE_HEAD, FILE_HEADER, FileHeader, Frame, HEADER, Kind, Stamp};
 use super::payload::{self, Logged};
 use super::recover;
@@ -14,7 +14,7 @@ use crate::fault::Faults;
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -479,6 +479,44 @@ fn a_reader_that_keeps_its_place_reads_nothing_twice() {
     assert_eq!(since::read(&files, place, 200, 1).unwrap(), Some((Vec::new(), place)));
     let anew = since::read(&files, LogPlace::after(0), 200, 1);
     assert!(matches!(anew, Err(Error::Corrupt { .. })), "{anew:?}");
+}
+
+#[test]
+fn whole_pages_are_written_and_the_next_file_has_nothing_of_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = LogWriter::start(dir.path(), SHAPE, parts(), VecDeque::new(), (0, 0)).unwrap();
+    let (mut at, mut ends) = (FILE_HEAD, BTreeSet::new());
+    for n in 0..200 {
+        let mut bytes = vec![0; HEADER];
+        payload::push(&mut bytes, &commit(n));
+        bytes.extend(vec![n; usize::from(n % 7) * 700]);
+        if log.make_room(bytes.len() + 8).unwrap() {
+            at = FILE_HEAD;
+        }
+        let path = recover::find(dir.path()).unwrap().back().unwrap().path.clone();
+        let whole = std::fs::read(&path).unwrap();
+        let (first, last) = (at / PAGE * PAGE, at.next_multiple_of(PAGE).min(whole.len()));
+        // What is on the disk of a page that nobody has in memory is nothing that the writer looks at.
+        damage(&path, first, |page| page[..last - first].fill(0xAA));
+        let group = bytes.len();
+        log.append(&mut bytes, Version::from(n) + 1, Layout::FIRST).unwrap();
+        log.sync().unwrap();
+        let end = at + group.next_multiple_of(8);
+        let now = std::fs::read(&path).unwrap();
+        assert_eq!((now.len(), &now[..at]), (whole.len(), &whole[..at]), "before group {n}");
+        assert!(now[at..end] == bytes[..], "group {n}");
+        assert!(now[end..].iter().all(|byte| *byte == 0), "behind group {n}");
+        at = end;
+        ends.insert(end % PAGE);
+    }
+    let files = recover::find(dir.path()).unwrap().len();
+    assert!(files > 3 && ends.len() > 10, "{files} {}", ends.len());
+    assert_eq!(replay_of_any(dir.path()), 200);
+}
+
+/// How far the frames go, whatever is in them.
+fn replay_of_any(dir: &Path) -> Version {
+    recover::replay(&recover::find(dir).unwrap(), SHAPE.file_bytes, 0, |_, _| Ok(())).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::report::time::json_time;
 use engine::clock::Timestamp;
 use objectstore::{
     BucketName, Error, LifecycleDamage, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey,
-    ObjectStore, PreviewAfter, VersionExplained,
+    ObjectStore, PreviewAfter, StorageClass, VersionExplained,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -105,7 +105,8 @@ pub(super) async fn answer(
                     json!({
                         "at": json_time(Some(row.at)),
                         "rule": row.rule,
-                        "action": row.act,
+                        "action": row.act.name(),
+                        "class": row.act.class().map(StorageClass::as_str),
                         "count": row.count,
                         "bytes": row.bytes,
                         "freed_bytes": row.freed_bytes,
@@ -174,6 +175,7 @@ fn version(explained: &VersionExplained) -> Value {
         "delete_marker": explained.marker,
         "modified": json_time(Some(explained.modified)),
         "size_bytes": explained.size,
+        "storage_class": explained.size.map(|_| explained.class.as_str()),
         "legal_hold": hold,
         "retain_until": json_time(until),
         "acts": first.map(verdict),
@@ -183,7 +185,12 @@ fn version(explained: &VersionExplained) -> Value {
 
 fn verdict(verdict: &LifecycleVerdict) -> Value {
     match &verdict.says {
-        Ok((at, act)) => json!({ "rule": verdict.rule, "at": json_time(Some(*at)), "action": act }),
+        Ok((at, act)) => json!({
+            "rule": verdict.rule,
+            "at": json_time(Some(*at)),
+            "action": act.name(),
+            "class": act.class().map(StorageClass::as_str),
+        }),
         Err(why) => json!({ "rule": verdict.rule, "why_not": why }),
     }
 }

@@ -7,6 +7,7 @@
 
 mod access_logs;
 mod banner;
+mod buckets;
 mod dedup;
 mod descriptors;
 mod events;

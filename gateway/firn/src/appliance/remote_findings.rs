@@ -2,7 +2,7 @@
 
 use super::open::Appliance;
 use crate::report::finding::Finding;
-use crate::text::{quote_sh, show_duration};
+use crate::text::{counted, quote_sh, show_duration};
 use engine::blob::RemoteUsage;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -70,6 +70,12 @@ fn judge(usage: &RemoteUsage, now: Timestamp, dir: &str) -> Finding {
         let fix = "mend or mount the disks that hold them: the log names the first, and they are tried every minute";
         return Finding::fault("remote", text, fix);
     }
+    if usage.damaged_rows > 0 {
+        let rows = counted(usage.damaged_rows, "row of it", "rows of it");
+        let text = format!("{text}; {rows} in the catalog can't be read");
+        let fix = "read the log for their bodies (uploader); recover the catalog from the backup (firn recover --help)";
+        return Finding::fault("remote", text, fix);
+    }
     let is_late = usage.waiting_since_ms.is_some_and(|since| now.since(since) > LATE);
     match usage.limit {
         Some(ByteCount::ZERO) if is_late => {
@@ -102,6 +108,7 @@ mod tests {
             waiting: ByteCount::ZERO,
             waiting_since_ms: None,
             unreadable_blobs: 0,
+            damaged_rows: 0,
             doomed_objects: 0,
             trouble: None,
             limit: None,
@@ -133,6 +140,12 @@ mod tests {
             (waits(10), true, "3 bodies (2.0 MiB) wait, the first for 10m", None),
             (waits(90), false, "the first for 90m", Some("upload-limit")),
             (RemoteUsage { unreadable_blobs: 2, ..waits(10) }, false, "of 2 of them no copy", Some("disks")),
+            (
+                RemoteUsage { damaged_rows: 2, ..waits(10) },
+                false,
+                "2 rows of it in the catalog",
+                Some("firn recover"),
+            ),
             (RemoteUsage { limit: Some(ByteCount::ZERO), ..waits(90) }, true, "the first for", Some("pause")),
             (
                 RemoteUsage { trouble: Some(trouble), ..waits(90) },

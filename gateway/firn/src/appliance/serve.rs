@@ -122,7 +122,8 @@ async fn serve(
     if let Some(memory) = config::of_machine().filter(|memory| *memory < bodies_max) {
         tracing::warn!("http.bodies is {bodies_max}, more than the {memory} of memory that there is");
     }
-    let state = State::new(web::Parts {
+    let mut limits = Limits { drain_timeout: config.drain, bodies_max, ..Limits::default() };
+    let parts = web::Parts {
         store: appliance.store.clone(),
         credentials: appliance.identities.clone(),
         identities: appliance.identities.clone(),
@@ -135,13 +136,12 @@ async fn serve(
         admin_token: AdminToken::new(&home.admin_token),
         status: facts.clone(),
         debug_day: home.marker.debug_day,
-        bodies_max,
         registry,
-    });
+    };
+    let state = State::new(parts, &limits);
     if let Some(vaults) = &appliance.vaults {
         state.open_vaults(vaults.clone());
     }
-    let mut limits = Limits { drain_timeout: config.drain, bodies_max, ..Limits::default() };
     limits.connections_max = Descriptors::allowed().connections(
         config.connections_max,
         limits.admin_connections_max,

@@ -305,7 +305,12 @@ impl Facts {
                 })
             })
             .collect();
-        let why = if inline {
+        let why = if info.class.is_archived() && places.iter().any(|place| place["pool"] == "vault") {
+            "the archived bytes lie in packs of the bucket's vault, each encrypted and with parity of its own, on one medium"
+        } else if info.class.is_archived() {
+            "archived bytes lie in the pool like any other: no vault holds them (vault.enabled), or not of this kind; what takes the pool takes \
+             them"
+        } else if inline {
             "small objects lie encrypted beside their row in the catalog"
         } else if places.iter().any(|place| place["pool"] == "s3") {
             "larger objects lie encrypted in objects of the remote pool"
@@ -402,6 +407,7 @@ impl StatusSource for Facts {
                     findings.extend(self.bodies().and_then(super::findings::bodies));
                     // What counts rows would wait for a disk that hangs.
                     if readiness.reads() {
+                        findings.extend(super::buckets::findings(&self.appliance.store).await);
                         findings.extend(quotas::findings(&self.appliance.store).await);
                         findings.extend(self.appliance.remote_findings().await);
                     }
@@ -437,8 +443,11 @@ mod tests {
     use super::super::home::{Home, Wish};
     use super::{Appliance, Facts, whole_copies};
     use crate::config::{self, Overrides};
+    use engine::catalog::{Catalog, Commit, Family, Table, Write};
     use engine::clock::{Clock, ManualClock, Timestamp};
     use engine::entropy::{Entropy, SeededEntropy};
+    use engine::id::PartitionId;
+    use objectstore::{BucketName, NewBucket};
     use serde_json::Value;
     use std::sync::Arc;
     use web::{AdminCall, StatusSource as _};
@@ -470,6 +479,44 @@ mod tests {
         // Newer than the document.
         kept["pool"]["broken_rows"] = Value::Null;
         assert_eq!(names(&status), names(&kept));
+        facts.appliance.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_bucket_whose_row_is_damaged_is_told_by_doctor_and_keeps_nothing_else_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)));
+        let open = async |seed| {
+            let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+            let config = config::load(None, &Overrides::default()).unwrap();
+            let home = Home::open(dir.path(), &Wish::default(), &*clock, &entropy).unwrap();
+            Appliance::open_on(home, &config, (clock.clone(), entropy, Arc::default())).await.unwrap()
+        };
+        let appliance = open(1).await;
+        let bucket = BucketName::parse("whole").unwrap();
+        appliance.store.create_bucket(&bucket, &NewBucket::default()).await.unwrap();
+        // Where docs/formats/objectstore-rows.md has them.
+        let row = Table { family: Family::Record, tag: 0x10 }.key("broken");
+        // Cut short behind its version.
+        let writes = vec![Write::Put(row, "\u{1}".into())];
+        appliance.catalog.commit(Commit { writes, ..Commit::new(PartitionId::ROOT, 0) }).await.unwrap();
+        appliance.close().await;
+        drop(appliance);
+
+        let facts = Facts::new(Arc::new(open(2).await));
+        facts.appliance.store.head_bucket(&bucket).await.unwrap();
+        let told = facts.call(AdminCall::Doctor).await.unwrap();
+        let faults: Vec<&Value> = told["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["check"] == "bucket")
+            .collect();
+        assert_eq!(faults.len(), 1, "{told}");
+        assert!(
+            faults[0]["ok"] == false
+                && faults[0]["detail"].as_str().unwrap().contains("s3://broken can't be served")
+        );
         facts.appliance.close().await;
     }
 

@@ -31,7 +31,7 @@ pub(crate) use identity::{
 pub(crate) use lifecycle::{
     Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
 };
-pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Undelete, Where};
+pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Restore, Rm, Share, Stat, Sync, Undelete, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
 
@@ -98,6 +98,10 @@ pub(crate) enum ClientVerb {
     Rm(Connected<Rm>),
     /// Bring back what was removed, in a bucket with versions: its delete markers go.
     Undelete(Connected<Undelete>),
+    /// Ask for archived objects, so that they can be read for some days.
+    ///
+    /// One request an object. What was asked for stays so: the same command asks for the rest, and for longer.
+    Restore(Connected<Restore>),
     /// Make a directory or prefix like another; what is the same is skipped.
     ///
     /// Bytes and names go, and nothing else of a file: no modes, owners, times or holes, and no empty directories.
@@ -115,7 +119,7 @@ pub(crate) enum ClientVerb {
     /// Limit how much buckets and prefixes may hold.
     #[command(subcommand)]
     Quota(Quota),
-    /// Rules by which objects expire: set them, ask what they would do, when and why.
+    /// Rules that move and expire objects: set them, ask what they would do, when and why.
     #[command(subcommand)]
     Lifecycle(Lifecycle),
     /// Store what the bodies of a bucket have in common once.
@@ -168,6 +172,7 @@ impl ClientVerb {
             Self::Cp(_) | Self::Mv(_) | Self::Sync(_) => {
                 "; what is whole stays, and the same command does the rest"
             }
+            Self::Restore(_) => "; what was asked for comes, and the same command asks for the rest",
             Self::Undelete(_) => "; what is back stays, and the same command does the rest",
             Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",
             _ => "",

@@ -140,6 +140,58 @@ pub(crate) struct Undelete {
     pub(crate) dry_run: bool,
 }
 
+/// How soon an archived object is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RestoreTier {
+    /// Within minutes, where there is room; not of `DEEP_ARCHIVE`.
+    Expedited,
+    /// Within hours.
+    Standard,
+    /// When it is cheapest, within a day or two.
+    Bulk,
+}
+
+impl RestoreTier {
+    /// As S3 writes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Expedited => "Expedited",
+            Self::Standard => "Standard",
+            Self::Bulk => "Bulk",
+        }
+    }
+}
+
+/// `firn restore`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct Restore {
+    /// An object, or with -r a directory: s3://NAME/KEY.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// The key and everything below KEY/; the whole bucket where no key is named.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// With -r: all keys that begin with the name, those of other directories too.
+    #[arg(long, requires = "recursive")]
+    pub(crate) prefix: bool,
+    /// A version other than the latest.
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    pub(crate) version_id: Option<String>,
+    /// How soon.
+    #[arg(long, value_enum, default_value = "standard")]
+    pub(crate) tier: RestoreTier,
+    /// How many days they can be read, from when they are there; of those that are, from now.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: u32,
+    /// Come back when they can be read.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Only print how many would be asked for.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// `firn sync`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]

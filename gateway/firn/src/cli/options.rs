@@ -150,8 +150,8 @@ pub(crate) struct TransferOptions {
     /// Skip names that match; `*` matches anything, `?` one character. May be given again.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// The storage class of what is written; firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR and
-    /// REDUCED_REDUNDANCY.
+    /// The storage class of what is written; firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR,
+    /// GLACIER, DEEP_ARCHIVE and REDUCED_REDUNDANCY.
     #[arg(long, value_name = "CLASS")]
     pub(crate) storage_class: Option<String>,
     /// Only print what would be done.

@@ -353,6 +353,7 @@ facts! {
         waiting: ByteCount,
         waiting_since: String,
         unreadable_blobs: u64,
+        damaged_rows: u64,
         doomed_objects: u64,
         trouble: Trouble,
         limit: ByteCount,
@@ -462,6 +463,7 @@ impl From<&RemoteUsage> for Remote {
             waiting: Some(usage.waiting),
             waiting_since: json_time(usage.waiting_since_ms),
             unreadable_blobs: Some(usage.unreadable_blobs),
+            damaged_rows: Some(usage.damaged_rows),
             doomed_objects: Some(usage.doomed_objects),
             trouble: usage.trouble.as_ref().map(|trouble| Trouble {
                 since: json_time(Some(trouble.since_ms)),
@@ -558,6 +560,7 @@ mod tests {
             waiting: BYTES(3),
             waiting_since_ms: None,
             unreadable_blobs: 4,
+            damaged_rows: 16,
             doomed_objects: 5,
             trouble: None,
             limit: Some(BYTES(6)),

@@ -3,7 +3,8 @@
 //! ETag that the copy was answered with do.
 
 use super::entry::Entry;
-use super::run::{Done, Shared};
+use super::report::Done;
+use super::run::Shared;
 use super::taken::Taken;
 use crate::exit::{Exit, Failure};
 use client::{CopyProof, ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};

@@ -9,7 +9,8 @@
 //! never replaced: one object that is copied to it is written into it ([`into_special`]), anything else is refused.
 
 use super::entry::Entry;
-use super::run::{Done, Shared};
+use super::report::{Done, TransferReport};
+use super::run::Shared;
 use super::taken::Taken;
 use super::temporary::Temporary;
 use crate::directory::{appliance_of, of_appliance};
@@ -118,7 +119,7 @@ pub(crate) async fn into_special(
     client: &Client,
     object: &ObjectRef<'_>,
     path: &Path,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<TransferReport> {
     let mut download = client.get_object(object, None, None).await?;
     let (shown, path) = (path.display().to_string(), path.to_owned());
     let opened = tokio::task::spawn_blocking(move || OpenOptions::new().write(true).open(path)).await?;
@@ -130,7 +131,9 @@ pub(crate) async fn into_special(
         let written = tokio::task::spawn_blocking(move || (&*file).write_all(&data)).await?;
         written.with_context(|| format!("write {shown}"))?;
     }
-    Ok(bytes)
+    let mut report = TransferReport { downloaded: 1, ..TransferReport::default() };
+    report.add(Done { bytes, unverified: !download.verified(), ..Done::default() });
+    Ok(report)
 }
 
 /// What a download brought.

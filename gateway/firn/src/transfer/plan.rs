@@ -336,7 +336,7 @@ impl Join {
                 // What can't be moved can't be compared or removed either; it stays.
                 Some(Found::Refused(..)) => {}
                 Some(Found::Broken(error)) => {
-                    // A target directory that is not there yet is an empty one; a bucket has to be there.
+                    // Whatever it broke on: what is not on the list would be sent again, or removed.
                     self.sender.send(Planned::Broken(error)).await?;
                     return Ok(Err(()));
                 }

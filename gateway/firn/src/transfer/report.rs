@@ -21,6 +21,18 @@ pub(crate) struct Failed {
     pub(crate) exit: u8,
 }
 
+/// What one job did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    pub(super) bytes: u64,
+    pub(super) parts_resumed: u64,
+    pub(super) unverified: bool,
+    /// Nothing proves that the copy has the bytes of its source.
+    pub(super) unproven: bool,
+    /// A move left its source where it is: behind a link.
+    pub(super) stays: bool,
+}
+
 /// A transfer that ended before its plan did: the endpoint was gone.
 #[derive(Debug, Serialize)]
 pub(crate) struct Stopped {
@@ -48,7 +60,7 @@ pub(crate) struct TransferReport {
     pub(crate) bytes: ByteCount,
     /// Parts that an interrupted run had sent before.
     pub(crate) parts_resumed: u64,
-    /// Downloads that the endpoint gave nothing to verify with.
+    /// What the endpoint gave nothing to verify with.
     pub(crate) unverified: u64,
     pub(crate) duration_ms: u64,
     /// What a dry run would remove: the first hundred thousand.
@@ -79,6 +91,14 @@ impl TransferReport {
             });
         }
         self.first_error.get_or_insert(error);
+    }
+
+    /// Adds what one job did, but for which way it went.
+    pub(super) fn add(&mut self, done: Done) {
+        self.bytes += ByteCount::new(done.bytes);
+        self.parts_resumed += done.parts_resumed;
+        self.unverified += u64::from(done.unverified);
+        self.left_behind_links += u64::from(done.stays);
     }
 
     /// Files and objects that were dealt with by this run.

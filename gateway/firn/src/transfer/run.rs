@@ -9,7 +9,7 @@ use super::noted::Notes;
 use super::outage::Outage;
 use super::plan::{Job, Planned, Seen, Spot};
 use super::progress::Progress;
-use super::report::{LISTED_MAX, SHOWN_MAX, Stopped, TransferReport};
+use super::report::{Done, LISTED_MAX, SHOWN_MAX, Stopped, TransferReport};
 use super::taken::{self, FileState, Taken};
 use super::{Stream, copy, download, upload};
 use crate::exit::{Exit, Failure};
@@ -31,8 +31,7 @@ const WAITING_MAX: usize = 16_384;
 const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What firn takes as `--storage-class`.
-const CLASSES: &str =
-    "firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR and REDUCED_REDUNDANCY";
+const CLASSES: &str = "firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR, GLACIER, DEEP_ARCHIVE and REDUCED_REDUNDANCY";
 
 /// How to transfer.
 #[derive(Clone, Debug)]
@@ -88,18 +87,6 @@ pub(super) struct Shared {
     pub(super) output: Output,
 }
 
-/// What one job did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
-    pub(super) bytes: u64,
-    pub(super) parts_resumed: u64,
-    pub(super) unverified: bool,
-    /// Nothing proves that the copy has the bytes of its source.
-    pub(super) unproven: bool,
-    /// A move left its source where it is: behind a link.
-    pub(super) stays: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum What {
     Uploaded,
@@ -113,8 +100,6 @@ enum What {
 #[derive(Debug)]
 pub(crate) struct Runner {
     shared: Arc<Shared>,
-    output: Output,
-    clock: Arc<dyn Clock>,
     report: TransferReport,
     outage: Outage,
 }
@@ -147,11 +132,9 @@ impl Runner {
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };
         let last = Mutex::default();
-        let (notes, shared_clock) = (Arc::new(Notes::of_environment()), Arc::clone(&clock));
-        let shared =
-            Shared { client, settings, progress, pending, permits, last, notes, clock: shared_clock, output };
-        let shared = Arc::new(shared);
-        Self { shared, output, clock, report, outage: Outage::default() }
+        let notes = Arc::new(Notes::of_environment());
+        let shared = Shared { client, settings, progress, pending, permits, last, notes, clock, output };
+        Self { shared: Arc::new(shared), report, outage: Outage::default() }
     }
 
     /// Whether a file of this size goes in parts, and so goes on when the same is asked for again.
@@ -166,7 +149,7 @@ impl Runner {
 
     /// Does all of a plan. An error is one that ends it; what failed by itself stands in the report.
     pub(crate) async fn run(mut self, mut plan: Stream<Planned>) -> anyhow::Result<TransferReport> {
-        let started = self.clock.boottime();
+        let started = self.shared.clock.boottime();
         let mut work = Work::default();
         if let Err(gone) = self.work(&mut plan, &mut work).await? {
             let stopped = self.stop(&mut plan, work, gone).await?;
@@ -187,7 +170,7 @@ impl Runner {
         self.remove_last().await;
         self.shared.progress.finish();
         self.report.count_moved();
-        let elapsed = self.clock.boottime().saturating_sub(started);
+        let elapsed = self.shared.clock.boottime().saturating_sub(started);
         self.report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         Ok(self.report)
     }
@@ -265,7 +248,7 @@ impl Runner {
         for planned in work.waiting {
             self.leave(planned, &mut stopped);
         }
-        let enough = Arc::clone(&self.clock);
+        let enough = Arc::clone(&self.shared.clock);
         let rest = async {
             while let Some(planned) = plan.recv().await {
                 if matches!(planned, Planned::Broken(_)) {
@@ -300,7 +283,7 @@ impl Runner {
                 Some((_, rest)) if self.would_move(&job) => format!("move {rest}"),
                 _ => job_text,
             };
-            self.output.note(&format!("would {}", crate::text::printable(&shown)));
+            self.shared.output.note(&format!("would {}", crate::text::printable(&shown)));
             return self.count_dry(&job);
         }
         let shared = self.shared.clone();
@@ -376,14 +359,11 @@ impl Runner {
         if !matches!(what, What::Same) {
             self.shared.progress.done();
         }
-        self.report.bytes += ByteCount::new(done.bytes);
-        self.report.parts_resumed += done.parts_resumed;
-        self.report.unverified += u64::from(done.unverified);
-        self.report.left_behind_links += u64::from(done.stays);
+        self.report.add(done);
     }
 
     fn fail(&mut self, name: &str, error: anyhow::Error) {
-        if self.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
+        if self.shared.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
             let line = format!("failed: {name}: {}", crate::text::chain(&error));
             self.shared.progress.say(&crate::text::printable(&line));
         }

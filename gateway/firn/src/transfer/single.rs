@@ -1,13 +1,13 @@
 //! One thing: a file, an object, or a stream of unknown length.
 
 use super::plan::{Job, Planned, Spot};
-use super::report::TransferReport;
+use super::report::{Done, TransferReport};
 use super::run::{Runner, Shared};
 use crate::exit::{Failure, hint};
 use crate::report::to_stdout;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
-use client::{Client, CompletedPart, ObjectRef, OpenUpload, PutOptions};
+use client::{Client, CompletedPart, ObjectRef, OpenUpload, PutOptions, PutResult};
 use std::io::Write;
 use std::ops::Range;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -58,9 +58,8 @@ pub(crate) async fn stream_in(runner: Runner, bucket: &str, key: &str) -> anyhow
     }
     let uploaded = upload_stream(&shared, &mut tokio::io::stdin(), bucket, key).await;
     shared.progress.finish();
-    let bytes = uploaded.map_err(|error| shared.settings.explain(error))?;
+    report.add(uploaded.map_err(|error| shared.settings.explain(error))?);
     report.uploaded = 1;
-    report.bytes = engine::unit::ByteCount::new(bytes);
     Ok(report)
 }
 
@@ -87,7 +86,8 @@ async fn upload_stream(
     source: &mut (impl AsyncRead + Unpin),
     bucket: &str,
     key: &str,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Done> {
+    let done = |bytes, put: &PutResult| Done { bytes, unverified: !put.verified, ..Done::default() };
     let options = PutOptions {
         storage_class: shared.settings.storage_class.clone(),
         if_absent: shared.settings.if_absent,
@@ -97,14 +97,15 @@ async fn upload_stream(
     let first = read_part(source, first_size).await?;
     if first.len() < first_size {
         let bytes = first.len() as u64;
-        shared.client.put_object(bucket, key, first, &options).await?;
-        return Ok(bytes);
+        let put = shared.client.put_object(bucket, key, first, &options).await?;
+        return Ok(done(bytes, &put));
     }
     let upload = shared.client.create_upload(bucket, key, &options).await?;
     let sent = send_parts(shared, source, &upload, first).await;
     let completed = match sent {
         Ok((parts, bytes)) => {
-            shared.client.complete_upload(&upload, &parts, &options).await.map(|_| bytes).map_err(Into::into)
+            let put = shared.client.complete_upload(&upload, &parts, &options).await;
+            put.map(|put| done(bytes, &put)).map_err(Into::into)
         }
         Err(error) => Err(error),
     };

@@ -5,7 +5,8 @@
 //! can't be listed it begins anew. Nobody else's upload of the key goes on here, whatever it holds. A file that changes while it is read fails, and nothing is made of it.
 
 use super::noted::{Note, Plan};
-use super::run::{Done, Settings, Shared};
+use super::report::Done;
+use super::run::{Settings, Shared};
 use super::taken::{FileState, Taken};
 use anyhow::Context;
 use bytes::Bytes;

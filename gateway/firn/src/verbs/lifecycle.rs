@@ -176,13 +176,16 @@ struct PreviewRow {
     at: String,
     rule: String,
     action: String,
+    /// To which class it moves.
+    #[serde(default)]
+    class: Option<String>,
     count: u64,
     bytes: u64,
     freed_bytes: u64,
 }
 
-/// Rows by when, rule and action.
-type PreviewRows = BTreeMap<(String, String, String), PreviewRow>;
+/// Rows by when, rule, action and class.
+type PreviewRows = BTreeMap<(String, String, String, Option<String>), PreviewRow>;
 
 fn in_order<S: Serializer>(rows: &PreviewRows, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(rows.values())
@@ -210,7 +213,7 @@ impl Preview {
         for row in rows {
             self.count += row.count;
             self.freed_bytes += row.freed_bytes;
-            match self.rows.entry((row.at.clone(), row.rule.clone(), row.action.clone())) {
+            match self.rows.entry((row.at.clone(), row.rule.clone(), row.action.clone(), row.class.clone())) {
                 Entry::Occupied(mut known) => {
                     let known = known.get_mut();
                     known.count += row.count;
@@ -232,7 +235,16 @@ fn words(action: &str) -> &str {
         "remove_noncurrent" => "remove noncurrent",
         "remove_marker" => "remove marker",
         "abort_upload" => "give up upload",
+        "transition" => "move",
         other => other,
+    }
+}
+
+/// The same, with the class that it moves to.
+fn done_to(action: &str, class: Option<&str>) -> String {
+    match class {
+        Some(class) => format!("{} to {}", words(action), printable(class)),
+        None => words(action).to_owned(),
     }
 }
 
@@ -244,7 +256,8 @@ fn moment(text: &str) -> &str {
 impl Report for Preview {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         for row in self.rows.values() {
-            let (at, what, size) = (moment(&row.at), words(&row.action), ByteCount::new(row.bytes));
+            let (at, size) = (moment(&row.at), ByteCount::new(row.bytes));
+            let what = done_to(&row.action, row.class.as_deref());
             writeln!(out, "{at:24} {what:18} {:>10} {size:>10}  {}", row.count, printable(&row.rule))?;
         }
         let bucket = printable(&self.bucket);
@@ -361,6 +374,8 @@ fn why(reason: &str) -> &str {
         "no_action" => "the rule has no action for this",
         "hides_versions" => "the marker still hides versions",
         "kept" => "it is among the noncurrent versions that the rule keeps",
+        "in_class" => "it is in the rule's class, or in one from which none of the rule's can be reached",
+        "too_small" => "it is smaller than 128 KiB, and the rule names no size",
         "on_hold" => "a legal hold is on it, or its lock is not known",
         other => other,
     }
@@ -395,7 +410,8 @@ impl Report for Explained {
                 } else {
                     let (at, action) = (text(&rule["at"]), text(&rule["action"]));
                     let first = if rule == acts { "acts" } else { "would, were it the only one" };
-                    writeln!(out, "  {name}: {first}: {} on {}", words(&action), moment(&at))?;
+                    let what = done_to(&action, rule["class"].as_str());
+                    writeln!(out, "  {name}: {first}: {what} on {}", moment(&at))?;
                 }
             }
         }
@@ -425,7 +441,9 @@ struct Done {
     noncurrent: u64,
     markers: u64,
     uploads: u64,
+    transitions: u64,
     freed_bytes: u64,
+    moved_bytes: u64,
     walked: u64,
 }
 
@@ -436,9 +454,10 @@ impl Report for Done {
             counted(self.noncurrent, "noncurrent version removed", "noncurrent versions removed"),
             counted(self.markers, "delete marker removed", "delete markers removed"),
             counted(self.uploads, "upload given up", "uploads given up"),
+            counted(self.transitions, "version moved", "versions moved"),
         ];
-        let freed = ByteCount::new(self.freed_bytes);
-        writeln!(out, "s3://{}: {}; {freed} freed", printable(&self.bucket), parts.join(", "))
+        let (freed, moved) = (ByteCount::new(self.freed_bytes), ByteCount::new(self.moved_bytes));
+        writeln!(out, "s3://{}: {}; {freed} freed, {moved} moved", printable(&self.bucket), parts.join(", "))
     }
 }
 
@@ -455,6 +474,8 @@ async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit>
         all.noncurrent += number("noncurrent");
         all.markers += number("markers");
         all.uploads += number("uploads");
+        all.transitions += number("transitions");
+        all.moved_bytes += number("moved_bytes");
         all.freed_bytes += number("bytes");
         all.walked = answer["walked"].as_u64().unwrap_or_default();
         if answer["more"] != true {
@@ -512,6 +533,7 @@ mod tests {
             at: format!("{at}T00:00:00.000Z"),
             rule: rule.to_owned(),
             action: "expire".to_owned(),
+            class: None,
             count,
             bytes: 2048 * count,
             freed_bytes: 0,

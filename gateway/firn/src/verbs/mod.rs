@@ -18,6 +18,7 @@ mod names;
 mod object;
 mod quota;
 mod remove;
+mod restore;
 mod status;
 mod transfer;
 mod undelete;
@@ -43,6 +44,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Cp(verb) => transfer::copy(&session.to(verb.connection), verb.args).await,
         ClientVerb::Mv(verb) => transfer::mv(&session.to(verb.connection), verb.args).await,
         ClientVerb::Rm(verb) => remove::run(&session.to(verb.connection), &verb.args).await,
+        ClientVerb::Restore(verb) => restore::run(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Undelete(verb) => undelete::run(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Sync(verb) => transfer::sync(&session.to(verb.connection), verb.args).await,
         ClientVerb::Du(verb) => list::usage(&session.to(verb.connection), &verb.args).await,

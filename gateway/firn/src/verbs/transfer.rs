@@ -187,12 +187,7 @@ async fn single(
         {
             let key = uri.require_key()?;
             let object = ObjectRef { bucket: &uri.bucket, key, version: version.as_deref() };
-            let bytes = into_special(&client, &object, path).await?;
-            session.output.print(&TransferReport {
-                downloaded: 1,
-                bytes: engine::unit::ByteCount::new(bytes),
-                ..TransferReport::default()
-            })
+            session.output.print(&into_special(&client, &object, path).await?)
         }
         (Location::S3(uri), Location::Path(path)) => {
             let job = download_job(&client, uri, path, version).await?;

@@ -112,3 +112,30 @@ fn what_is_not_there_and_what_is_there_already_end_as_documented() {
     let refused = appliance.run(&["role", "create", "other", "--trust", "somebody"]);
     assert!(refused.code == 2 && refused.err.contains("MalformedPolicyDocument"), "{refused:?}");
 }
+
+#[test]
+fn an_action_that_matches_nothing_is_warned_about() {
+    let (root, appliance) = start();
+    let write = |name: &str, statement: &str| {
+        let path = root.path().join(name);
+        fs::write(&path, format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mistyped =
+        write("mistyped", r#"{"Effect":"Allow","Action":["s3:PutObjet","s3:GetObject"],"Resource":"*"}"#);
+    let right = write("right", r#"{"Effect":"Allow","Action":["s3:Put*","iam:*"],"Resource":"*"}"#);
+    let says = r#"Statement[0].Action: "s3:PutObjet" is no action that firn knows: it matches nothing"#;
+    let made = appliance.ok(&["policy", "create", "one", &mistyped]);
+    assert!(
+        made.err == format!("warning: {says}\n") && made.out.starts_with("created the policy one"),
+        "{made:?}"
+    );
+    let made = appliance.ok(&["policy", "create", "two", &mistyped, "--json"]);
+    assert!(made.json()["warnings"] == serde_json::json!([says]) && made.err.is_empty(), "{made:?}");
+    let made = appliance.ok(&["policy", "create", "three", &right]);
+    assert!(made.err.is_empty(), "{made:?}");
+    assert!(appliance.ok(&["policy", "create", "four", &right, "--json"]).json().get("warnings").is_none());
+    let trust = r#"{"Effect":"Allow","Principal":{"AWS":"*"},"Action":["sts:AssumeRole","sts:AssumRole"]}"#;
+    let made = appliance.ok(&["role", "create", "job", "--trust-policy", &write("trust", trust)]);
+    assert!(made.err.contains(r#"warning: Statement[0].Action: "sts:AssumRole""#), "{made:?}");
+}

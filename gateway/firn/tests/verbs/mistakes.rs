@@ -212,8 +212,8 @@ fn what_was_done_is_said_in_the_words_of_what_was_asked() {
     let marker = removed.err.split_whitespace().skip_while(|word| *word != "--version-id").nth(1).unwrap();
     let back = appliance.ok(&["rm", "s3://words/b", "--version-id", marker]);
     says(&back, 0, &["removed 1 delete marker"], &["object"]);
-    let cold = appliance.run(&["cp", file, "s3://words/c", "--storage-class", "GLACIER"]);
-    says(&cold, 2, &["--storage-class GLACIER", "ONEZONE_IA", "GLACIER_IR"], &[]);
+    let cold = appliance.run(&["cp", file, "s3://words/c", "--storage-class", "FROSTY"]);
+    says(&cold, 2, &["--storage-class FROSTY", "ONEZONE_IA", "DEEP_ARCHIVE"], &[]);
     let link = appliance.ok(&["share", "s3://words/b"]);
     says(&link, 0, &["on this machine alone", "--endpoint"], &[]);
     let link = appliance.ok(&["share", "s3://words/b", "--endpoint", "http://192.0.2.7:9000"]);

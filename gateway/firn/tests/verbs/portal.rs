@@ -9,6 +9,7 @@ use client::{Crc64, md5_etag, multipart_etag};
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 const HTML: &str = "<html><body>Sign in</body></html>";
@@ -79,15 +80,15 @@ impl Endpoint {
     }
 
     fn run_with(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+        self.command(args).envs(vars.iter().copied()).output().unwrap().into()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = firn();
-        command.envs(vars.iter().copied());
         command.args(args).args(["--endpoint", &self.url]).env("AWS_MAX_ATTEMPTS", "1");
         command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+        command.env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         command
-            .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-            .output()
-            .unwrap()
-            .into()
     }
 
     /// Whether it was asked to remove anything.
@@ -277,8 +278,13 @@ fn etags_that_are_no_md5s_are_no_errors_and_are_counted() {
             "PUT" => bare("200 OK", &format!("{id}{put}"), ""),
             _ => bare("200 OK", &format!("{id}{get}"), "hello"),
         });
-        for args in [["cp", file, "s3://bkt/a", "--json"], ["cp", "s3://bkt/a", to, "--json"]] {
-            let ran = endpoint.run(&args);
+        // Of a stream, and to a device, as of files.
+        for (from, to) in
+            [(file, "s3://bkt/a"), ("-", "s3://bkt/a"), ("s3://bkt/a", to), ("s3://bkt/a", "/dev/null")]
+        {
+            let args = ["cp", from, to, "--json"];
+            let ran: Ran =
+                endpoint.command(&args).stdin(fs::File::open(file).unwrap()).output().unwrap().into();
             assert_eq!(ran.code, 0, "{args:?} {shown}: {ran:?}");
             assert_eq!(ran.json()["unverified"], unverified, "{args:?} {shown}: {ran:?}");
         }

@@ -9,6 +9,7 @@
 
 pub(crate) mod allow;
 
+use crate::failure::Trouble;
 use crate::server::Peer;
 use crate::state::State;
 use http::header::{HOST, USER_AGENT};
@@ -94,6 +95,21 @@ impl Told<'_> {
     }
 }
 
+/// What is told where a record can't be kept.
+pub(crate) const UNRECORDED: &str = "The audit trail could not keep a record of the request. Look before you try again: what was asked for may be done.";
+
+/// What is logged of it.
+pub(crate) const UNRECORDED_CAUSE: &str = "no record of the request could be kept by the audit trail";
+
+/// What an answer's head says of what was done.
+pub(crate) fn answered(head: &HeaderMap) -> Map<String, Value> {
+    let said = allow::ANSWERED.iter().filter_map(|name| {
+        let value = head.get(*name)?;
+        Some(((*name).to_owned(), json!(String::from_utf8_lossy(value.as_bytes()))))
+    });
+    said.collect()
+}
+
 /// Whether an operation changes nothing, by its name.
 pub(crate) fn reads(name: &str) -> bool {
     let begins = ["Get", "List", "Head", "Describe", "Lookup", "Select", "Simulate"];
@@ -148,11 +164,16 @@ fn source(service: &str) -> &'static str {
     }
 }
 
-/// Keeps the record of a call of a service other than S3. False: there is none, and the call must not be answered.
-pub(crate) async fn keep(state: &State, call: Call<'_>, said: &mut Said, told: Told<'_>) -> bool {
+/// Keeps the record of a call of a service other than S3. Without one the call must not be answered.
+pub(crate) async fn keep(
+    state: &State,
+    call: Call<'_>,
+    said: &mut Said,
+    told: Told<'_>,
+) -> Result<(), Trouble> {
     let denied = told.is_denial();
     if call.operation == "Unknown" && !denied {
-        return true;
+        return Ok(());
     }
     let mut fields = call.seen.fields(call.request_id);
     let mut put = |name: &str, value: Value| {
@@ -194,11 +215,12 @@ pub(crate) fn who(state: &State, principal: Option<&Principal>, key: Option<&str
     (user, account)
 }
 
-/// Keeps a record that has to be there before the answer. False: it is not, and has to be.
-pub(crate) async fn settle(state: &State, event: Event, status: StatusCode) -> bool {
+/// Keeps a record that has to be there before the answer; an error where it is not.
+pub(crate) async fn settle(state: &State, event: Event, status: StatusCode) -> Result<(), Trouble> {
     let changes_nothing = event.read_only || event.denied || status.is_server_error();
     match state.audit.keep(event).await {
-        Ok(()) => true,
-        Err(unkept) => changes_nothing && !unkept.trail,
+        Ok(()) => Ok(()),
+        Err(unkept) if changes_nothing && !unkept.trail => Ok(()),
+        Err(unkept) => Err(if unkept.full { Trouble::Full } else { Trouble::Own }),
     }
 }

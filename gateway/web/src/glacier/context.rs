@@ -2,14 +2,14 @@
 
 use super::error::GlacierError;
 use super::table::Row;
+use crate::connection::Facts;
 use crate::server::Peer;
-use archive::vault::{VaultName, Vaults};
+use archive::vault::Rules;
 use engine::clock::Timestamp;
-use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request;
 use security::identity::Pins;
 use security::policy::{Context, Form, Policy, Purse, Sources, Verdict};
-use security::{AccountId, AmzDate, Principal, PrincipalContext};
+use security::{AccountId, Principal, PrincipalContext};
 
 /// Bytes of a policy of a vault.
 pub(super) const POLICY_BYTES_MAX: usize = 20 << 10;
@@ -29,30 +29,10 @@ pub(super) struct RequestContext<'a> {
     pub(super) purse: Purse,
 }
 
-impl RequestContext<'_> {
-    fn first(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    }
-
-    fn of_connection(&self, key: &str) -> Option<String> {
-        Some(match key {
-            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
-            "aws:epochtime" => self.now.as_secs().to_string(),
-            "aws:securetransport" => self.peer.tls.is_some().to_string(),
-            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
-            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
-            "aws:referer" => self.first(REFERER)?.to_owned(),
-            "aws:requestedregion" => self.region.clone(),
-            "aws:resourceaccount" => self.account.to_string(),
-            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
-            _ => return None,
-        })
-    }
-}
-
 impl Context for RequestContext<'_> {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.of_connection(key) {
+        let Self { head, peer, now, ref region, account, .. } = *self;
+        if let Some(value) = (Facts { head, peer, now, region, account: Some(account) }).of(key) {
             return each(&value);
         }
         self.said.iter().filter(|(known, _)| known == key).for_each(|(_, value)| each(value));
@@ -68,41 +48,39 @@ const ALWAYS_ROOTS: [&str; 3] =
     ["glacier:SetVaultAccessPolicy", "glacier:GetVaultAccessPolicy", "glacier:DeleteVaultAccessPolicy"];
 
 /// Refuses what the policies don't allow: those of who asks, the vault's access policy, and its lock's.
-pub(super) async fn admit(
-    vaults: &Vaults,
+pub(super) fn admit(
     (principal, row): (&Principal, &'static Row),
-    (arn, vault): (&str, Option<&VaultName>),
+    arn: &str,
+    rules: &Rules,
     context: &RequestContext<'_>,
 ) -> Result<(), GlacierError> {
     let owner = context.account;
-    let mut policies = vec![None];
-    if let Some(vault) = vault {
-        let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
-        let access = if spared { None } else { there(vaults.access_policy(owner, vault).await)?.flatten() };
-        let lock = there(vaults.lock_policy(owner, vault).await)?.flatten();
-        policies.extend(access.iter().map(|text| Some(read(text))));
-        policies.extend(lock.iter().map(|lock| Some(read(lock.as_bytes()))));
-    }
+    let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
+    let access = rules.access_policy.as_ref().filter(|_| !spared).map(|text| read(text));
+    let lock = rules.lock_policy.as_ref().map(|lock| read(lock.as_bytes()));
     let asked = PrincipalContext::new(principal, context.now, context);
-    let verdicts = policies.iter().map(|policy| {
-        let sources = Sources { resource: policy.as_ref(), owner: Some(owner), ..Sources::default() };
+    let ask = |policy: Option<&Policy>| {
+        let sources = Sources { resource: policy, owner: Some(owner), ..Sources::default() };
         principal.verdict(row.action, arn, &asked, (&sources, Pins::nobody()))
-    });
-    let verdicts: Vec<Verdict> = verdicts.collect();
-    let denied = verdicts.iter().any(|verdict| verdict.is_denied());
-    if !denied && verdicts.iter().any(|verdict| verdict.is_allowed()) {
+    };
+    // A Deny of any goes before an Allow of another. Where none says anything, those of who asks are missing one.
+    let rank = |verdict: Verdict| (verdict.is_denied(), verdict.is_allowed());
+    let of_vault = [access, lock].into_iter().flatten().map(|policy| ask(Some(&policy)));
+    let verdict =
+        of_vault.fold(ask(None), |decides, next| if rank(next) > rank(decides) { next } else { decides });
+    if verdict.is_allowed() {
         return Ok(());
     }
-    let who = principal.arn().unwrap_or_else(|| "anonymous".to_owned());
-    let because = if denied { "with an explicit deny" } else { "because no policy allows it" };
+    let (who, action) = (principal.arn().unwrap_or_else(|| "anonymous".to_owned()), row.action);
+    let because = verdict.because(action);
     Err(GlacierError::denied(format!(
-        "User: {who} is not authorized to perform: {} on resource: {arn} {because}",
-        row.action
+        "User: {who} is not authorized to perform: {action} on resource: {arn} {because}"
     )))
 }
 
-/// A vault that is not there has no policy: that it is not is said to whom may ask.
-fn there<T>(outcome: archive::vault::Result<T>) -> Result<Option<T>, GlacierError> {
+/// What is not there has no policy, no tags and no age: that it is not is said to whom may ask. What can't be read is another thing: a
+/// Deny may hang on it.
+pub(super) fn there<T>(outcome: archive::vault::Result<T>) -> Result<Option<T>, GlacierError> {
     match outcome {
         Ok(found) => Ok(Some(found)),
         Err(archive::vault::Error::NotFound { .. }) => Ok(None),

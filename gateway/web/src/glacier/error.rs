@@ -1,6 +1,8 @@
 //! Errors as Glacier has them: `{"code": …, "message": …, "type": "Client"}`.
 
-use crate::s3::S3Error;
+use crate::audit;
+use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
 use archive::lock::{LockError, LockErrorCode};
 use archive::retrieval::Refused;
 use archive::vault;
@@ -16,12 +18,13 @@ pub(crate) struct GlacierError {
     pub(super) code: &'static str,
     pub(super) message: String,
     /// For the log alone.
-    pub(super) cause: Option<String>,
+    cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl GlacierError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), cause: None }
+        Self { status, code, message: message.into(), cause: None, trouble: Trouble::Own }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
@@ -41,6 +44,12 @@ impl GlacierError {
         Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
     }
 
+    /// The operation is in AWS's model, and not here.
+    pub(super) fn not_implemented(operation: &str, why: &str) -> Self {
+        let message = format!("{operation} is not there: {why}");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
     pub(super) fn unavailable(cause: &dyn fmt::Display) -> Self {
         let message = "The service is unavailable now. Try again later.";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
@@ -53,22 +62,55 @@ impl GlacierError {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
+    fn troubled(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+
+    /// What was done, or not, has no record.
+    pub(super) fn unrecorded(trouble: Trouble) -> Self {
+        let told =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", audit::UNRECORDED);
+        Self { cause: Some(audit::UNRECORDED_CAUSE.to_owned()), ..told.troubled(trouble) }
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        Failed { status: self.status, code: self.code, cause: self.cause.as_deref(), trouble: self.trouble }
+    }
+
     pub(super) fn document(&self) -> String {
         let kind = if self.status.is_server_error() { "Server" } else { "Client" };
         serde_json::json!({"code": self.code, "message": self.message, "type": kind}).to_string()
     }
 }
 
-/// What reading a head or a body comes to.
-impl From<S3Error> for GlacierError {
-    fn from(error: S3Error) -> Self {
-        let (status, message) = (error.status(), error.message().to_owned());
-        match error.code() {
-            "RequestTimeout" => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message),
-            "SlowDown" => Self::unavailable(&message),
-            "XAmzContentSHA256Mismatch" => Self::invalid(message),
-            _ if status.is_server_error() => Self::internal(&error.cause().unwrap_or(&message)),
-            _ => Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message),
+impl From<HeadError> for GlacierError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::UriTooLong { .. }
+            | HeadError::HeadersTooLarge { .. }
+            | HeadError::Encoding
+            | HeadError::Framing
+            | HeadError::Host(_) => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for GlacierError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::Slow | BodyError::InTheWay => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", told)
+            }
+            BodyError::Crowded => Self::unavailable(&told).troubled(Trouble::Crowded),
+            BodyError::TooLarge { .. }
+            | BodyError::Incomplete
+            | BodyError::Unended
+            | BodyError::Chunk(_)
+            | BodyError::Signatures
+            | BodyError::Digest(_) => Self::invalid(told),
+            BodyError::Internal(why) => Self::internal(&why),
         }
     }
 }
@@ -102,9 +144,12 @@ impl From<vault::Error> for GlacierError {
             Error::Kept(_) => Self::denied(text),
             Error::Lock(error) => of_lock(&error, text),
             Error::Refused(refused) => of_refused(&refused, text),
-            Error::Contended { .. } => Self::unavailable(&text),
-            Error::Engine(error) if error.kind() == ErrorKind::Unavailable => Self::unavailable(&error),
-            Error::Engine(error) => Self::internal(&error),
+            Error::Contended { .. } => Self::unavailable(&text).troubled(Trouble::Crowded),
+            Error::Engine(error) => {
+                let unavailable = error.kind() == ErrorKind::Unavailable;
+                let told = if unavailable { Self::unavailable(&error) } else { Self::internal(&error) };
+                told.troubled(Trouble::of(&error))
+            }
         }
     }
 }
@@ -128,5 +173,6 @@ fn of_refused(refused: &Refused, text: String) -> GlacierError {
         Refused::LimitExceeded { .. } => (StatusCode::BAD_REQUEST, "LimitExceededException"),
         Refused::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
     };
-    GlacierError::new(status, code, text)
+    // Whoever finds no capacity for an expedited job is told so for what others do.
+    GlacierError::new(status, code, text).troubled(Trouble::Crowded)
 }

@@ -2,7 +2,7 @@
 
 use super::error::GlacierError;
 use super::{Answer, Call, json, told};
-use crate::s3::{answer_stream, set_header};
+use crate::http::{answer_stream, set_header};
 use archive::inventory::{Description, Format, Selection, date_with_millis};
 use archive::retrieval::{JobState, Subject, Tier};
 use archive::tree_hash::ByteRange;
@@ -94,24 +94,22 @@ pub(super) async fn initiate(call: &Call) -> Result<Answer, GlacierError> {
 fn document(info: &JobInfo) -> Value {
     let job = &info.job;
     let date = |at| date_with_millis(at);
+    let ended = match job.state {
+        JobState::Ready { since, .. } | JobState::Failed { since, .. } => Some(since),
+        _ => None,
+    };
     let mut document = json!({
         "JobId": job.id.to_string(),
         "JobDescription": Some(job.description.as_str()).filter(|text| !text.is_empty()),
         "VaultARN": info.vault_arn,
         "CreationDate": date(job.created),
-        "Completed": info.ended.is_some() && !matches!(job.state, JobState::Held),
+        "Completed": ended.is_some(),
+        "CompletionDate": ended.map(date),
         "StatusCode": job.state.status_code(),
         "StatusMessage": job.status_message(),
         "SNSTopic": Some(job.topic.as_str()).filter(|text| !text.is_empty()),
         "Tier": null,
     });
-    match job.state {
-        JobState::Ready { since, .. } | JobState::Failed { since, .. } => {
-            document["Completed"] = true.into();
-            document["CompletionDate"] = date(since).into();
-        }
-        _ => document["Completed"] = false.into(),
-    }
     match &job.subject {
         Subject::Archive { archive, range } => {
             document["Action"] = "ArchiveRetrieval".into();

@@ -18,29 +18,27 @@ mod settings;
 mod table;
 mod vaults;
 
-use crate::audit::{Told, allow};
-use crate::budget::Sender;
+use crate::audit::{Told, allow, answered};
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{
-    Answer, RequestBody, UNRECORDED, answer_elements, answer_empty, answer_json, check_head, host, set_header,
-};
+use crate::http::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
 use crate::server::Peer;
 use crate::state::State;
+use crate::verify::{Covers, Verified, verify};
 use archive::vault::{VaultName, Vaults};
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use context::RequestContext;
 use engine::unit::ByteCount;
-use error::GlacierError;
-use http::{HeaderName, HeaderValue, Request, StatusCode, request};
+pub(crate) use error::GlacierError;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::policy::Purse;
-use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs};
+use security::sigv4::{decode_path, query_pairs};
 use security::{AccountId, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use table::Row;
+pub(crate) use table::actions;
+use table::{About, Row, Run};
 
 /// The service, as scopes name it.
 pub(crate) const SERVICE: &str = "glacier";
@@ -116,27 +114,23 @@ pub(crate) async fn handle(
     let told = match &outcome {
         Ok(answer) => {
             if !crate::audit::reads(exchange.trace.operation) {
-                exchange.trace.said.answered = answer_elements(answer.headers()).into();
+                exchange.trace.said.answered = answered(answer.headers()).into();
             }
             Told::WELL
         }
         Err(error) => Told { status: error.status, code: error.code, message: &error.message },
     };
-    if !exchange.keep(told).await {
-        let code = "ServiceUnavailableException";
-        outcome = Err(GlacierError::new(StatusCode::SERVICE_UNAVAILABLE, code, UNRECORDED));
+    if let Err(trouble) = exchange.keep(told).await {
+        outcome = Err(GlacierError::unrecorded(trouble));
     }
     let (answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => {
-            if let Some(cause) = &error.cause {
-                let (request_id, operation, code) = (&exchange.id, exchange.trace.operation, error.code);
-                tracing::error!(request_id, operation, code, cause, "failed to answer a request");
-            }
+            error.failed().log(&state, &exchange.id, exchange.trace.operation);
             (answer_json(error.status, error.document()), error.code)
         }
     };
-    exchange.end(answer, reusable, (code, 0))
+    exchange.end(answer, reusable, code)
 }
 
 async fn run(
@@ -160,20 +154,26 @@ async fn run(
     let row = table::find(head.method.as_str(), &segments, operation).ok_or_else(no_operation)?;
     trace.operation = row.name;
     trace.said.parameters = shown(&whose, &segments, (&head, &query));
-    let verified = verify(state, &head, row, body, trace).await?;
-    let principal = verified.who.principal(&*state.credentials).await?;
+    let unsigned = || GlacierError::denied("The request is not signed.");
+    let (covers, sha256) = covers(row, &head.headers)?;
+    let verified: Result<_, GlacierError> = verify(SERVICE, (state, &head), (body, covers), trace).await;
+    let Verified { who, region, document } = verified?.ok_or_else(unsigned)?;
+    let principal = who.principal(&*state.credentials).await?;
     trace.said.principal = Some(principal.clone());
-    let own = principal.account().ok_or_else(|| GlacierError::denied("The request is not signed."))?;
+    let own = principal.account().ok_or_else(unsigned)?;
     let account = match whose.as_str() {
         "-" => own,
         text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
     };
     trace.said.owner = Some(account);
-    let Verified { region, document, sha256, .. } = verified;
     let call =
         Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;
-    Box::pin(dispatch(&call, body)).await
+    match row.run {
+        Run::Done(function) => function(&call).await,
+        Run::Upload(function) => function(&call, body).await,
+        Run::Missing(why) => Err(GlacierError::not_implemented(row.name, why)),
+    }
 }
 
 /// What a record has of a request.
@@ -220,121 +220,42 @@ fn segments_of(path: &str) -> Result<Vec<String>, GlacierError> {
 
 /// Asks the policies.
 async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer) -> Result<(), GlacierError> {
-    let vault =
-        if call.segments.len() > 1 && call.segment(0) == "vaults" { Some(call.vault()?) } else { None };
-    let own_region = call.vaults.region();
-    let arn = match &vault {
-        Some(vault) => vault.arn(own_region, call.account),
-        None if call.row.name == "ListVaults" => {
-            format!("arn:aws:glacier:{own_region}:{}:vaults/", call.account)
+    let about = call.row.about();
+    let own = format!("arn:aws:glacier:{}:{}:", call.vaults.region(), call.account);
+    let (vault, arn) = match about {
+        About::Account => (None, own),
+        About::Vaults => (None, format!("{own}vaults/")),
+        About::Vault | About::Archive => {
+            let vault = call.vault()?;
+            let arn = vault.arn(call.vaults.region(), call.account);
+            (Some(vault), arn)
         }
-        None => format!("arn:aws:glacier:{own_region}:{}:", call.account),
     };
-    let mut said = Vec::new();
-    if let Some(vault) = &vault {
-        if let Ok(tags) = call.vaults.tags(call.account, vault).await {
-            let key = |name: &String| format!("glacier:resourcetag/{}", name.to_lowercase());
-            said.extend(tags.0.iter().map(|(name, value)| (key(name), value.clone())));
-        }
-        if call.row.name == "DeleteArchive"
-            && let Ok(archive) = Vaults::archive_id("archive", call.segment(3))
-            && let Ok(Some(days)) = call.vaults.age_in_days(call.account, vault, archive).await
-        {
-            said.push(("glacier:archiveageindays".to_owned(), days.to_string()));
-        }
-    }
+    let archive = match about {
+        About::Archive => context::there(Vaults::archive_id("archive", call.segment(3)))?,
+        About::Account | About::Vaults | About::Vault => None,
+    };
+    let rules = match &vault {
+        Some(vault) => context::there(call.vaults.rules(call.account, vault, archive).await)?,
+        None => None,
+    };
+    let rules = rules.unwrap_or_default();
+    let said = rules.facts.condition_keys().collect();
     let (head, account, now) = (&call.head, call.account, call.state.clock.now());
     let context = RequestContext { head, peer, now, region, account, said, purse: Purse::default() };
-    context::admit(&call.vaults, (principal, call.row), (&arn, vault.as_ref()), &context).await
+    context::admit((principal, call.row), &arn, &rules, &context)
 }
 
-/// Who asks, and what they have signed.
-struct Verified {
-    who: Authenticated,
-    region: String,
-    document: Bytes,
-    sha256: Option<[u8; 32]>,
-}
-
-async fn verify(
-    state: &State,
-    head: &request::Parts,
-    row: &Row,
-    body: &mut RequestBody,
-    trace: &mut Trace,
-) -> Result<Verified, GlacierError> {
-    // Every service but S3 signs the path encoded once more.
-    let path = head.uri.path().replace('%', "%25");
-    let request = RequestHead {
-        method: head.method.as_str(),
-        path: &path,
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
-    if !examine(&request, &*state.credentials, &policy.of_service(SERVICE, None))? {
-        return Err(GlacierError::denied("The request is not signed."));
-    }
-    let declared = head.headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+/// What the signature covers of the body, and what the head says is its SHA-256.
+fn covers(row: &Row, headers: &HeaderMap) -> Result<(Covers, Option<[u8; 32]>), GlacierError> {
+    let Run::Upload(_) = row.run else { return Ok((Covers::Document { max: DOCUMENT_MAX }, None)) };
+    let declared = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+    let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
     let mut hash = [0; 32];
-    let is_upload = matches!(row.name, "UploadArchive" | "UploadMultipartPart");
-    let document = if is_upload {
-        let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
-        hex::decode_to_slice(declared, &mut hash).map_err(|_| {
-            GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
-        })?;
-        Bytes::new()
-    } else {
-        let document = body.collect_unproven(DOCUMENT_MAX, &state.bodies).await?;
-        hash.copy_from_slice(digest::digest(&digest::SHA256, &document).as_ref());
-        document
-    };
-    let who = authenticate(&request, &*state.credentials, &policy.of_service(SERVICE, Some(hash)))?;
-    let Authenticated::Signed(signed) = &who else {
-        return Err(GlacierError::denied("The request is not signed."));
-    };
-    trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
-    body.signed_by(Sender::Key(signed.access_key_id.clone()));
-    let region = signed.scope.region.clone();
-    Ok(Verified { who, region, document, sha256: is_upload.then_some(hash) })
-}
-
-async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, GlacierError> {
-    match call.row.name {
-        "ListVaults" => vaults::list(call).await,
-        "CreateVault" => vaults::create(call).await,
-        "DescribeVault" => vaults::describe(call).await,
-        "DeleteVault" => vaults::delete(call).await,
-        "UploadArchive" => Box::pin(archives::upload(call, body)).await,
-        "DeleteArchive" => archives::delete(call).await,
-        "InitiateMultipartUpload" => archives::begin(call).await,
-        "UploadMultipartPart" => Box::pin(archives::part(call, body)).await,
-        "CompleteMultipartUpload" => archives::complete(call).await,
-        "AbortMultipartUpload" => archives::abort(call).await,
-        "ListParts" => archives::parts(call).await,
-        "ListMultipartUploads" => archives::uploads(call).await,
-        "InitiateJob" => jobs::initiate(call).await,
-        "DescribeJob" => jobs::describe(call).await,
-        "ListJobs" => jobs::list(call).await,
-        "GetJobOutput" => jobs::output(call).await,
-        "SetVaultAccessPolicy" => settings::set_policy(call).await,
-        "GetVaultAccessPolicy" => settings::policy(call).await,
-        "DeleteVaultAccessPolicy" => settings::delete_policy(call).await,
-        "SetVaultNotifications" => settings::set_notification(call).await,
-        "GetVaultNotifications" => settings::notification(call).await,
-        "DeleteVaultNotifications" => settings::delete_notification(call).await,
-        "InitiateVaultLock" => settings::initiate_lock(call).await,
-        "GetVaultLock" => settings::lock(call).await,
-        "AbortVaultLock" => settings::abort_lock(call).await,
-        "CompleteVaultLock" => settings::complete_lock(call).await,
-        "AddTagsToVault" => settings::add_tags(call).await,
-        "RemoveTagsFromVault" => settings::remove_tags(call).await,
-        "ListTagsForVault" => settings::tags(call).await,
-        name => {
-            let message = format!("{name} is not there yet in this version of firn.");
-            Err(GlacierError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message))
-        }
-    }
+    hex::decode_to_slice(declared, &mut hash).map_err(|_| {
+        GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
+    })?;
+    Ok((Covers::Digest(hash), Some(hash)))
 }
 
 fn json(status: StatusCode, document: &serde_json::Value) -> Answer {

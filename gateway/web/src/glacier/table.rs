@@ -11,8 +11,13 @@
 //! | `vaults/V/tags` | POST (`operation=add`, `remove`), GET |
 //! | `policies/data-retrieval` · `provisioned-capacity` | GET, PUT · GET, POST |
 
+use super::error::GlacierError;
+use super::{Answer, Call, RequestBody, archives, jobs, settings, vaults};
+use engine::BoxFuture;
+use std::fmt;
+
 /// One operation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Row {
     /// Its name, by the API's model.
     pub(super) name: &'static str,
@@ -23,55 +28,133 @@ pub(super) struct Row {
     query: Option<&'static str>,
     /// What allows it.
     pub(super) action: &'static str,
+    /// What becomes of it.
+    pub(super) run: Run,
 }
 
-const fn row(
-    action: &'static str,
-    method: &'static str,
-    path: &'static str,
-    query: Option<&'static str>,
-) -> Row {
-    // Actions are `glacier:` and the operation's name.
-    let (_, name) = action.split_at(8);
-    Row { name, method, path, query, action }
+/// What the action of an operation is about, as policies name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The account.
+    Account,
+    /// All its vaults.
+    Vaults,
+    /// The vault of the path.
+    Vault,
+    /// An archive in it.
+    Archive,
 }
+
+impl Row {
+    /// What it is about: its path says so.
+    pub(super) fn about(&self) -> About {
+        match self.path {
+            "vaults" => About::Vaults,
+            path if path.starts_with("vaults/*/archives/*") => About::Archive,
+            path if path.starts_with("vaults/*") => About::Vault,
+            _ => About::Account,
+        }
+    }
+}
+
+/// What becomes of an operation, and with it what its body is.
+#[derive(Clone, Copy)]
+pub(super) enum Run {
+    /// It is done; its body is small, and read before its signature is verified.
+    Done(Handler),
+    /// It is done with its body as it comes, whose SHA-256 its head says and signs.
+    Upload(Uploader),
+    /// It is refused, for this reason.
+    Missing(&'static str),
+}
+
+/// Does an operation.
+pub(super) type Handler = for<'c> fn(&'c Call) -> BoxFuture<'c, Result<Answer, GlacierError>>;
+/// Does one that takes bytes.
+pub(super) type Uploader =
+    for<'c> fn(&'c Call, &'c mut RequestBody) -> BoxFuture<'c, Result<Answer, GlacierError>>;
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(_) => f.write_str("Done"),
+            Self::Upload(_) => f.write_str("Upload"),
+            Self::Missing(why) => write!(f, "Missing({why})"),
+        }
+    }
+}
+
+/// The function of a row.
+macro_rules! done {
+    ($function:path) => {
+        Run::Done(|call| Box::pin($function(call)))
+    };
+}
+
+/// The function of a row that takes bytes.
+macro_rules! upload {
+    ($function:path) => {
+        Run::Upload(|call, body| Box::pin($function(call, body)))
+    };
+}
+
+/// Rows, one a line: name, method, path, query, what becomes of it. An action is `glacier:` and the operation's name.
+macro_rules! rows {
+    ($($name:literal, $method:literal, $path:literal, $query:expr => $run:expr;)*) => {
+        [$(Row {
+            name: $name,
+            method: $method,
+            path: $path,
+            query: $query,
+            action: concat!("glacier:", $name),
+            run: $run,
+        },)*]
+    };
+}
+
+const NOT_YET: &str = "it is not built yet";
 
 /// All of them.
-pub(super) static ROWS: [Row; 33] = [
-    row("glacier:ListVaults", "GET", "vaults", None),
-    row("glacier:CreateVault", "PUT", "vaults/*", None),
-    row("glacier:DescribeVault", "GET", "vaults/*", None),
-    row("glacier:DeleteVault", "DELETE", "vaults/*", None),
-    row("glacier:UploadArchive", "POST", "vaults/*/archives", None),
-    row("glacier:DeleteArchive", "DELETE", "vaults/*/archives/*", None),
-    row("glacier:InitiateMultipartUpload", "POST", "vaults/*/multipart-uploads", None),
-    row("glacier:ListMultipartUploads", "GET", "vaults/*/multipart-uploads", None),
-    row("glacier:UploadMultipartPart", "PUT", "vaults/*/multipart-uploads/*", None),
-    row("glacier:CompleteMultipartUpload", "POST", "vaults/*/multipart-uploads/*", None),
-    row("glacier:AbortMultipartUpload", "DELETE", "vaults/*/multipart-uploads/*", None),
-    row("glacier:ListParts", "GET", "vaults/*/multipart-uploads/*", None),
-    row("glacier:InitiateJob", "POST", "vaults/*/jobs", None),
-    row("glacier:ListJobs", "GET", "vaults/*/jobs", None),
-    row("glacier:DescribeJob", "GET", "vaults/*/jobs/*", None),
-    row("glacier:GetJobOutput", "GET", "vaults/*/jobs/*/output", None),
-    row("glacier:SetVaultAccessPolicy", "PUT", "vaults/*/access-policy", None),
-    row("glacier:GetVaultAccessPolicy", "GET", "vaults/*/access-policy", None),
-    row("glacier:DeleteVaultAccessPolicy", "DELETE", "vaults/*/access-policy", None),
-    row("glacier:SetVaultNotifications", "PUT", "vaults/*/notification-configuration", None),
-    row("glacier:GetVaultNotifications", "GET", "vaults/*/notification-configuration", None),
-    row("glacier:DeleteVaultNotifications", "DELETE", "vaults/*/notification-configuration", None),
-    row("glacier:InitiateVaultLock", "POST", "vaults/*/lock-policy", None),
-    row("glacier:GetVaultLock", "GET", "vaults/*/lock-policy", None),
-    row("glacier:AbortVaultLock", "DELETE", "vaults/*/lock-policy", None),
-    row("glacier:CompleteVaultLock", "POST", "vaults/*/lock-policy/*", None),
-    row("glacier:AddTagsToVault", "POST", "vaults/*/tags", Some("add")),
-    row("glacier:RemoveTagsFromVault", "POST", "vaults/*/tags", Some("remove")),
-    row("glacier:ListTagsForVault", "GET", "vaults/*/tags", None),
-    row("glacier:GetDataRetrievalPolicy", "GET", "policies/data-retrieval", None),
-    row("glacier:SetDataRetrievalPolicy", "PUT", "policies/data-retrieval", None),
-    row("glacier:ListProvisionedCapacity", "GET", "provisioned-capacity", None),
-    row("glacier:PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None),
-];
+pub(super) static ROWS: [Row; 33] = rows! {
+    "ListVaults", "GET", "vaults", None => done!(vaults::list);
+    "CreateVault", "PUT", "vaults/*", None => done!(vaults::create);
+    "DescribeVault", "GET", "vaults/*", None => done!(vaults::describe);
+    "DeleteVault", "DELETE", "vaults/*", None => done!(vaults::delete);
+    "UploadArchive", "POST", "vaults/*/archives", None => upload!(archives::upload);
+    "DeleteArchive", "DELETE", "vaults/*/archives/*", None => done!(archives::delete);
+    "InitiateMultipartUpload", "POST", "vaults/*/multipart-uploads", None => done!(archives::begin);
+    "ListMultipartUploads", "GET", "vaults/*/multipart-uploads", None => done!(archives::uploads);
+    "UploadMultipartPart", "PUT", "vaults/*/multipart-uploads/*", None => upload!(archives::part);
+    "CompleteMultipartUpload", "POST", "vaults/*/multipart-uploads/*", None => done!(archives::complete);
+    "AbortMultipartUpload", "DELETE", "vaults/*/multipart-uploads/*", None => done!(archives::abort);
+    "ListParts", "GET", "vaults/*/multipart-uploads/*", None => done!(archives::parts);
+    "InitiateJob", "POST", "vaults/*/jobs", None => done!(jobs::initiate);
+    "ListJobs", "GET", "vaults/*/jobs", None => done!(jobs::list);
+    "DescribeJob", "GET", "vaults/*/jobs/*", None => done!(jobs::describe);
+    "GetJobOutput", "GET", "vaults/*/jobs/*/output", None => done!(jobs::output);
+    "SetVaultAccessPolicy", "PUT", "vaults/*/access-policy", None => done!(settings::set_policy);
+    "GetVaultAccessPolicy", "GET", "vaults/*/access-policy", None => done!(settings::policy);
+    "DeleteVaultAccessPolicy", "DELETE", "vaults/*/access-policy", None => done!(settings::delete_policy);
+    "SetVaultNotifications", "PUT", "vaults/*/notification-configuration", None => done!(settings::set_notification);
+    "GetVaultNotifications", "GET", "vaults/*/notification-configuration", None => done!(settings::notification);
+    "DeleteVaultNotifications", "DELETE", "vaults/*/notification-configuration", None => done!(settings::delete_notification);
+    "InitiateVaultLock", "POST", "vaults/*/lock-policy", None => done!(settings::initiate_lock);
+    "GetVaultLock", "GET", "vaults/*/lock-policy", None => done!(settings::lock);
+    "AbortVaultLock", "DELETE", "vaults/*/lock-policy", None => done!(settings::abort_lock);
+    "CompleteVaultLock", "POST", "vaults/*/lock-policy/*", None => done!(settings::complete_lock);
+    "AddTagsToVault", "POST", "vaults/*/tags", Some("add") => done!(settings::add_tags);
+    "RemoveTagsFromVault", "POST", "vaults/*/tags", Some("remove") => done!(settings::remove_tags);
+    "ListTagsForVault", "GET", "vaults/*/tags", None => done!(settings::tags);
+    "GetDataRetrievalPolicy", "GET", "policies/data-retrieval", None => Run::Missing(NOT_YET);
+    "SetDataRetrievalPolicy", "PUT", "policies/data-retrieval", None => Run::Missing(NOT_YET);
+    "ListProvisionedCapacity", "GET", "provisioned-capacity", None => Run::Missing(NOT_YET);
+    "PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None => Run::Missing(NOT_YET);
+};
+
+/// The actions of all of them.
+pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.action)
+}
 
 /// The operation of a method and of what lies behind the account.
 pub(super) fn find(method: &str, segments: &[String], query: Option<&str>) -> Option<&'static Row> {
@@ -90,21 +173,37 @@ pub(super) fn find(method: &str, segments: &[String], query: Option<&str>) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, find};
+    use super::{About, ROWS, Row, find};
     use std::collections::BTreeSet;
+
+    #[test]
+    fn what_an_operation_is_about_goes_by_its_path() {
+        let about = |name| ROWS.iter().find(|row| row.name == name).map(Row::about);
+        for (name, wanted) in [
+            ("ListVaults", About::Vaults),
+            ("CreateVault", About::Vault),
+            ("UploadArchive", About::Vault),
+            ("DeleteArchive", About::Archive),
+            ("CompleteVaultLock", About::Vault),
+            ("SetDataRetrievalPolicy", About::Account),
+        ] {
+            assert_eq!(about(name), Some(wanted), "{name}");
+        }
+        assert_eq!(ROWS.iter().filter(|row| row.about() == About::Account).count(), 4);
+    }
 
     #[test]
     fn each_operation_is_found_by_its_own_path_and_by_no_other() {
         for row in &ROWS {
             let segments: Vec<String> = row.path.split('/').map(|part| part.replace('*', "x")).collect();
-            assert_eq!(find(row.method, &segments, row.query), Some(row));
-            assert_eq!(find("PATCH", &segments, row.query), None);
+            let found = |method, segments: &[String]| find(method, segments, row.query).map(|row| row.name);
+            assert_eq!(found(row.method, &segments), Some(row.name));
+            assert_eq!(found("PATCH", &segments), None);
             let longer = [&segments[..], &["x".to_owned(), "y".to_owned()]].concat();
-            assert_eq!(find(row.method, &longer, row.query), None);
-            assert_eq!(row.action, format!("glacier:{}", row.name));
+            assert_eq!(found(row.method, &longer), None);
         }
         let names: BTreeSet<&str> = ROWS.iter().map(|row| row.name).collect();
         assert_eq!(names.len(), 33);
-        assert_eq!(find("POST", &["vaults".into(), "v".into(), "tags".into()], None), None);
+        assert!(find("POST", &["vaults".into(), "v".into(), "tags".into()], None).is_none());
     }
 }

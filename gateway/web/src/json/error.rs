@@ -1,8 +1,11 @@
 //! What a client of the JSON protocol is told when it does not get what it asked for.
 
-use crate::s3::S3Error;
+use crate::audit;
+use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
+use crate::marker::MarkerError;
 use http::StatusCode;
-use security::audit::{self, AuditError};
+use security::audit::{AuditError, Code as AuditCode};
 use security::kms::{Code, KmsError};
 use security::sigv4::{AuthCode, AuthError};
 use std::borrow::Cow;
@@ -17,11 +20,12 @@ struct Inner {
     message: Cow<'static, str>,
     /// For the log alone: what the client is not told.
     cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl JsonError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None }))
+        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
     }
 
     pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -67,8 +71,19 @@ impl JsonError {
         &self.0.message
     }
 
-    pub(crate) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
+    /// What was done, or not, has no record.
+    pub(crate) fn unrecorded(trouble: Trouble) -> Self {
+        let mut refused =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", audit::UNRECORDED);
+        refused.0.trouble = trouble;
+        refused.0.cause = Some(audit::UNRECORDED_CAUSE.to_owned());
+        refused
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let Inner { status, code, ref cause, trouble, .. } = *self.0;
+        Failed { status, code, cause: cause.as_deref(), trouble }
     }
 }
 
@@ -112,6 +127,7 @@ impl From<KmsError> for JsonError {
             _ => StatusCode::BAD_REQUEST,
         };
         let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
         refused.0.cause = error.cause.map(|cause| cause.to_string());
         refused
     }
@@ -121,37 +137,81 @@ impl From<KmsError> for JsonError {
 impl From<AuditError> for JsonError {
     fn from(error: AuditError) -> Self {
         let status = match error.code {
-            audit::Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            AuditCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
         let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
         refused.0.cause = error.cause.map(|cause| cause.to_string());
         refused
     }
 }
 
-/// What reading a head or a body comes to: sizes, time, memory.
-impl From<S3Error> for JsonError {
-    fn from(error: S3Error) -> Self {
-        let (status, code) = match error.code() {
-            "MaxMessageLengthExceeded" => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-            "SlowDown" => (error.status(), "ThrottlingException"),
-            "InternalError" => (error.status(), "InternalFailure"),
-            other => (error.status(), other),
+impl From<HeadError> for JsonError {
+    fn from(error: HeadError) -> Self {
+        let (status, code) = match error {
+            HeadError::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            HeadError::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
+            HeadError::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            HeadError::Framing | HeadError::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
         };
-        let message = error.message().to_owned().into();
-        let cause = error.cause().map(str::to_owned);
-        Self(Box::new(Inner { status, code, message, cause }))
+        Self::new(status, code, error.to_string())
     }
 }
 
-/// A marker that was not given.
-impl From<crate::query::QueryError> for JsonError {
-    fn from(error: crate::query::QueryError) -> Self {
-        if error.status().is_server_error() {
-            let message = error.message().to_owned();
-            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException", message);
+impl From<BodyError> for JsonError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", told)
+            }
+            BodyError::Slow | BodyError::InTheWay => Self::bad("RequestTimeout", told),
+            BodyError::Crowded => {
+                let mut refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ThrottlingException", told);
+                refused.0.trouble = Trouble::Crowded;
+                refused
+            }
+            BodyError::Incomplete | BodyError::Unended | BodyError::Chunk(_) | BodyError::Signatures => {
+                Self::bad("IncompleteBody", told)
+            }
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => {
+                let mut failed = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", told);
+                failed.0.cause = Some(why.to_owned());
+                failed
+            }
         }
-        Self::bad("InvalidMarkerException", error.message().to_owned())
+    }
+}
+
+impl From<MarkerError> for JsonError {
+    fn from(error: MarkerError) -> Self {
+        match error {
+            MarkerError::Refused => {
+                Self::bad("InvalidMarkerException", "The marker is none that this operation has given.")
+            }
+            MarkerError::Unsealed(why) => {
+                let message = "The request could not be processed. Try again.";
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let mut failed = Self::new(status, "KMSInternalException", message);
+                failed.0.cause = Some(why.to_owned());
+                failed
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JsonError;
+    use crate::marker::MarkerError;
+
+    #[test]
+    fn a_marker_that_can_not_be_sealed_says_why_in_the_log_alone() {
+        let error = JsonError::from(MarkerError::Unsealed("no reason"));
+        assert_eq!((error.code(), error.failed().cause), ("KMSInternalException", Some("no reason")));
+        assert!(!error.message().contains("reason"), "{}", error.message());
+        assert_eq!(JsonError::from(MarkerError::Refused).code(), "InvalidMarkerException");
     }
 }

@@ -24,10 +24,10 @@ pub(crate) use table::{About, Row, Service, State, done, missing, row};
 use crate::audit::{Told, allow};
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, UNRECORDED, answer_json, check_head, host};
+use crate::http::{Answer, RequestBody, answer_json, check_head, host};
 use crate::server::Peer;
 use crate::state::State as Shared;
-use aws_lc_rs::digest;
+use crate::verify::{Covers, Verified, verify};
 use context::RequestContext;
 use engine::unit::ByteCount;
 use http::header::CONTENT_TYPE;
@@ -35,7 +35,6 @@ use http::{HeaderValue, Method, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::kms::{Asks, Paging};
 use security::policy::Purse;
-use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
 use security::{AccountId, Principal, PrincipalContext};
 use std::sync::Arc;
 
@@ -144,32 +143,22 @@ pub(crate) async fn handle(
         }
         Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
     };
-    if !exchange.keep(told).await {
-        let unavailable = "ServiceUnavailableException";
-        outcome = Err(JsonError::new(StatusCode::SERVICE_UNAVAILABLE, unavailable, UNRECORDED));
+    if let Err(trouble) = exchange.keep(told).await {
+        outcome = Err(JsonError::unrecorded(trouble));
     }
     let (status, code, document) = match outcome {
         // What answers nothing has an empty body.
         Ok(reply) if reply.is_null() => (StatusCode::OK, "", String::new()),
         Ok(reply) => (StatusCode::OK, "", reply.to_string()),
         Err(error) => {
-            log_failure(&exchange.id, exchange.trace.operation, &error);
+            error.failed().log(&shared, &exchange.id, exchange.trace.operation);
             let document = serde_json::json!({ "__type": error.code(), "message": error.message() });
             (error.status(), error.code(), document.to_string())
         }
     };
-    let sent = document.len() as u64;
     let mut answer = answer_json(status, document);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
-    exchange.end(answer, reusable, (code, sent))
-}
-
-/// The appliance's own failures, once. The access log has each of the others.
-fn log_failure(id: &str, operation: &str, error: &JsonError) {
-    if error.status().is_server_error() && error.code() != "ThrottlingException" {
-        let cause = error.cause().unwrap_or("none given");
-        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
-    }
+    exchange.end(answer, reusable, code)
 }
 
 async fn run(
@@ -185,7 +174,9 @@ async fn run(
         return Err(JsonError::unknown_operation());
     }
     check_kind(&head)?;
-    let (who, region, body) = verify(service, shared, &head, body, trace).await?;
+    let covers = Covers::Document { max: BODY_MAX };
+    let verified: Result<_, JsonError> = verify(service.name, (shared, &head), (body, covers), trace).await;
+    let Verified { who, region, document } = verified?.ok_or_else(JsonError::unsigned)?;
     let row = route(service, &head)?;
     trace.operation = row.name;
     // Who asks is known to the record whatever they ask for.
@@ -195,7 +186,7 @@ async fn run(
         State::Done(function) => function,
         State::Missing(why) => return Err(JsonError::unsupported(row.name, why)),
     };
-    let args = read::read(&body, row.parameters)?;
+    let args = read::read(&document, row.parameters)?;
     trace.said.parameters = args.shown(allow::parameter);
     trace.said.resources = (service.resources)(&args, &principal);
     let account = principal.account().ok_or_else(JsonError::unsigned)?;
@@ -220,35 +211,6 @@ fn check_kind(head: &request::Parts) -> Result<(), JsonError> {
     }
     let message = "A request is of the type application/x-amz-json-1.1.";
     Err(JsonError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message))
-}
-
-async fn verify(
-    service: &'static Service,
-    shared: &Shared,
-    head: &request::Parts,
-    body: &mut RequestBody,
-    trace: &mut Trace,
-) -> Result<(Authenticated, String, bytes::Bytes), JsonError> {
-    let request = RequestHead {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let policy = Policy::new(&shared.region, shared.clock.now(), &shared.signing_keys);
-    if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
-        return Err(JsonError::unsigned());
-    }
-    let body = body.collect_unproven(BODY_MAX, &shared.bodies).await?;
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
-    let policy = policy.of_service(service.name, Some(hash));
-    let who = authenticate(&request, &*shared.credentials, &policy)?;
-    let Authenticated::Signed(signed) = &who else { return Err(JsonError::unsigned()) };
-    let Signed { access_key_id, scope, .. } = &**signed;
-    trace.access_key_id = Some(access_key_id.as_str().to_owned());
-    let region = scope.region.clone();
-    Ok((who, region, body))
 }
 
 /// The row of the operation that is asked for.

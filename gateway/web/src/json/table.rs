@@ -76,7 +76,6 @@ pub(crate) struct Row {
     /// `CreateKey`
     pub(crate) name: &'static str,
     /// What policies are asked: `kms:CreateKey`. Most have one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
     pub(crate) actions: &'static [&'static str],
     /// What its actions are about.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]

@@ -7,7 +7,7 @@
 
 use super::error::QueryError;
 use super::table::{Row, Service};
-use crate::s3::iso;
+use crate::http::iso;
 use crate::xml::XmlWriter;
 use crate::xml::is_carried;
 use engine::clock::Timestamp;

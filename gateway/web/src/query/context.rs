@@ -1,16 +1,16 @@
 //! What a request of the query protocol says of itself to the conditions of policies.
 //!
-//! Where it comes from is what the connection knows, never a header. Keys of the principal are put in front by `security`.
+//! Keys of the principal are put in front by `security`.
 
 use super::read::Args;
 use super::table::Row;
 use super::target::Target;
+use crate::connection::Facts;
 use crate::server::Peer;
 use engine::clock::Timestamp;
-use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request;
+use security::AccountId;
 use security::policy::{Context, Purse};
-use security::{AccountId, AmzDate};
 use std::sync::Arc;
 
 /// A request, as policies see it.
@@ -39,29 +39,15 @@ impl RequestContext {
         Self { head, peer, now, region, row, account, said, purse: Purse::default() }
     }
 
-    fn first(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    }
-
-    fn of_connection(&self, key: &str) -> Option<String> {
-        Some(match key {
-            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
-            "aws:epochtime" => self.now.as_secs().to_string(),
-            "aws:securetransport" => self.peer.tls.is_some().to_string(),
-            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
-            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
-            "aws:referer" => self.first(REFERER)?.to_owned(),
-            "aws:requestedregion" => self.region.clone(),
-            "aws:resourceaccount" => self.account.to_string(),
-            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
-            _ => return None,
-        })
+    fn facts(&self) -> Facts<'_> {
+        let Self { ref head, peer, now, ref region, account, .. } = *self;
+        Facts { head, peer, now, region, account: Some(account) }
     }
 }
 
 impl Context for RequestContext {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.of_connection(key) {
+        if let Some(value) = self.facts().of(key) {
             return each(&value);
         }
         if self.row.has_key(key) {

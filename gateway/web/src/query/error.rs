@@ -1,7 +1,10 @@
 //! What a client of the query protocol is told when it does not get what it asked for: the one place where errors of the core, of
 //! signatures and of bodies become the protocol's.
 
-use crate::s3::S3Error;
+use crate::audit;
+use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
+use crate::marker::MarkerError;
 use engine::unit::ByteCount;
 use http::StatusCode;
 use security::identity::{Code, IdentityError};
@@ -18,12 +21,13 @@ struct Inner {
     message: Cow<'static, str>,
     /// For the log alone: what the client is not told.
     cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl QueryError {
     /// A code with its status.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None }))
+        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
     }
 
     fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -138,8 +142,18 @@ impl QueryError {
         &self.0.message
     }
 
-    pub(crate) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
+    /// What was done, or not, has no record.
+    pub(crate) fn unrecorded(trouble: Trouble) -> Self {
+        let mut refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", audit::UNRECORDED);
+        refused.0.trouble = trouble;
+        refused.0.cause = Some(audit::UNRECORDED_CAUSE.to_owned());
+        refused
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let Inner { status, code, ref cause, trouble, .. } = *self.0;
+        Failed { status, code, cause: cause.as_deref(), trouble }
     }
 
     /// Whose fault it is, as the document has it.
@@ -185,7 +199,7 @@ impl From<AuthError> for QueryError {
             AuthCode::ExpiredToken => "The security token included in the request is expired".into(),
             _ => error.message().to_owned().into(),
         };
-        Self(Box::new(Inner { status, code, message, cause: None }))
+        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own }))
     }
 }
 
@@ -206,30 +220,51 @@ impl From<IdentityError> for QueryError {
             | Code::ValidationError => StatusCode::BAD_REQUEST,
             Code::ServiceFailure => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let refused = Self::new(status, error.code.as_str(), error.message);
-        match error.cause {
-            Some(cause) => refused.caused_by(&cause),
-            None => refused,
+        let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
+        refused.0.cause = error.cause.map(|cause| cause.to_string());
+        refused
+    }
+}
+
+impl From<MarkerError> for QueryError {
+    fn from(error: MarkerError) -> Self {
+        match error {
+            MarkerError::Refused => Self::invalid_input("The marker is none that this operation has given."),
+            MarkerError::Unsealed(why) => Self::internal(&why),
         }
     }
 }
 
-/// What reading a head or a body comes to: sizes, time, memory.
-impl From<S3Error> for QueryError {
-    fn from(error: S3Error) -> Self {
-        let mut status = error.status();
-        let code = match error.code() {
-            "MaxMessageLengthExceeded" => {
-                status = StatusCode::PAYLOAD_TOO_LARGE;
-                "RequestEntityTooLarge"
-            }
-            "SlowDown" => "Throttling",
-            "InternalError" => "InternalFailure",
-            other => other,
+impl From<HeadError> for QueryError {
+    fn from(error: HeadError) -> Self {
+        let (status, code) = match error {
+            HeadError::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            HeadError::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
+            HeadError::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            HeadError::Framing | HeadError::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
         };
-        let message = error.message().to_owned().into();
-        let cause = error.cause().map(str::to_owned);
-        Self(Box::new(Inner { status, code, message, cause }))
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<BodyError> for QueryError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::TooLarge { max } => Self::too_large(max),
+            BodyError::Slow | BodyError::InTheWay => Self::bad("RequestTimeout", told),
+            BodyError::Crowded => {
+                let mut refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Throttling", told);
+                refused.0.trouble = Trouble::Crowded;
+                refused
+            }
+            BodyError::Incomplete | BodyError::Unended | BodyError::Chunk(_) | BodyError::Signatures => {
+                Self::bad("IncompleteBody", told)
+            }
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => Self::internal(&why),
+        }
     }
 }
 
@@ -244,7 +279,7 @@ mod tests {
         assert_eq!(QueryError::not_implemented("x", "y").fault(), "Sender");
         assert_eq!(QueryError::internal(&"the disk is gone").fault(), "Receiver");
         let error = QueryError::internal(&"the disk is gone");
-        assert!(!error.message().contains("disk") && error.cause() == Some("the disk is gone"));
+        assert!(!error.message().contains("disk") && error.failed().cause == Some("the disk is gone"));
         assert_eq!(QueryError::malformed("").status(), StatusCode::NOT_FOUND);
     }
 }

@@ -18,7 +18,6 @@ mod answer;
 mod context;
 mod error;
 pub(crate) mod form;
-mod marker;
 #[cfg(test)]
 pub(crate) mod page;
 pub(crate) mod read;
@@ -28,7 +27,6 @@ mod target;
 
 pub(crate) use answer::Reply;
 pub(crate) use error::QueryError;
-pub(crate) use marker::Markers;
 pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
 pub(crate) use target::{Whom, whom};
@@ -36,10 +34,10 @@ pub(crate) use target::{Whom, whom};
 use crate::audit::{Told, allow};
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, UNRECORDED, check_head, host, text_xml};
+use crate::http::{Answer, RequestBody, check_head, host, text_xml};
 use crate::server::Peer;
 use crate::state::State as Shared;
-use aws_lc_rs::digest;
+use crate::verify::{Covers, Verified, verify};
 use context::RequestContext;
 use engine::unit::ByteCount;
 use form::{BODY_MAX, Form};
@@ -47,7 +45,6 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Method, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::identity::Paging;
-use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
 use security::{AccountId, Principal, PrincipalContext};
 use std::sync::Arc;
 
@@ -119,19 +116,17 @@ pub(crate) async fn handle(
         }
         Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
     };
-    if !exchange.keep(told).await {
-        let code = "ServiceUnavailable";
-        outcome = Err(QueryError::new(StatusCode::SERVICE_UNAVAILABLE, code, UNRECORDED));
+    if let Err(trouble) = exchange.keep(told).await {
+        outcome = Err(QueryError::unrecorded(trouble));
     }
     let (status, code, document) = match outcome {
         Ok(document) => (StatusCode::OK, "", document),
         Err(error) => {
-            log_failure(&exchange.id, exchange.trace.operation, &error);
+            error.failed().log(&shared, &exchange.id, exchange.trace.operation);
             (error.status(), error.code(), answer::error(service, &error, &exchange.id))
         }
     };
-    let sent = document.len() as u64;
-    exchange.end(text_xml(status, document), reusable, (code, sent))
+    exchange.end(text_xml(status, document), reusable, code)
 }
 
 /// What a record has of an answer: what was made, without its secrets.
@@ -143,15 +138,6 @@ fn answered(operation: &str, document: &str) -> serde_json::Value {
     let result =
         root.as_ref().and_then(|root| root.children().iter().find(|child| child.name().ends_with("Result")));
     result.map_or(serde_json::Value::Null, allow::of_xml)
-}
-
-/// The appliance's own failures, once. The access log has each of the others.
-fn log_failure(id: &str, operation: &str, error: &QueryError) {
-    let own = error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED;
-    if own && error.code() != "Throttling" {
-        let cause = error.cause().unwrap_or("none given");
-        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
-    }
 }
 
 async fn run(
@@ -167,19 +153,23 @@ async fn run(
         return Err(QueryError::method());
     }
     check_body(&head)?;
-    let signed = verify(service, shared, &head, body, trace).await?;
+    let covers = Covers::Document { max: BODY_MAX };
+    let verified: Result<_, QueryError> = verify(service.name, (shared, &head), (body, covers), trace).await;
+    let Some(Verified { who, region, document }) = verified? else {
+        return Err(unsigned(service, shared, body).await);
+    };
     let of_url = Form::of_url(head.uri.query().unwrap_or_default())?;
     let mut form = if head.method == Method::GET {
         of_url
     } else {
         // What stands in both places could be two things.
         of_url.finish("The URL of a POST")?;
-        Form::of_body(&signed.body)?
+        Form::of_body(&document)?
     };
     let row = route(service, &mut form)?;
     trace.operation = row.name;
     // Who asks is known to the record whatever they ask for.
-    let principal = signed.who.principal(&*shared.credentials).await?;
+    let principal = who.principal(&*shared.credentials).await?;
     trace.said.principal = Some(principal.clone());
     let State::Done(function) = row.state else {
         let State::Missing(why) = row.state else { return Err(QueryError::missing_action()) };
@@ -191,7 +181,7 @@ async fn run(
     let identities = &shared.identities;
     let target = target::resolve(identities, (&principal, account), (row, &args)).await?;
     let (now, said) = (shared.clock.now(), context::said(&args, target.as_ref()));
-    let context = RequestContext::new((Arc::new(head), peer), (now, signed.region), (row, account), said);
+    let context = RequestContext::new((Arc::new(head), peer), (now, region), (row, account), said);
     if let Some(target) = &target {
         let asked = PrincipalContext::new(&principal, now, &context);
         let renamed = target::renamed(row, &args, target);
@@ -237,42 +227,6 @@ fn check_body(head: &request::Parts) -> Result<(), QueryError> {
         return Err(QueryError::content_type());
     }
     Ok(())
-}
-
-/// Who asks, by what they have signed.
-struct Verified {
-    who: Authenticated,
-    region: String,
-    body: bytes::Bytes,
-}
-
-async fn verify(
-    service: &'static Service,
-    shared: &Shared,
-    head: &request::Parts,
-    body: &mut RequestBody,
-    trace: &mut Trace,
-) -> Result<Verified, QueryError> {
-    let request = RequestHead {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let policy = Policy::new(&shared.region, shared.clock.now(), &shared.signing_keys);
-    if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
-        return Err(unsigned(service, shared, body).await);
-    }
-    let body = body.collect_unproven(BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
-    let policy = policy.of_service(service.name, Some(hash));
-    let who = authenticate(&request, &*shared.credentials, &policy)?;
-    let Authenticated::Signed(signed) = &who else { return Err(QueryError::unsigned()) };
-    let Signed { access_key_id, scope, .. } = &**signed;
-    trace.access_key_id = Some(access_key_id.as_str().to_owned());
-    let region = scope.region.clone();
-    Ok(Verified { who, region, body })
 }
 
 /// What is told who has not signed. Some operations need no signature: they bring a proof of their own in their form.

@@ -4,7 +4,7 @@ use super::error::QueryError;
 use super::read::Args;
 use super::table::{About, Row};
 use security::identity::{Code, Identities, Tag};
-use security::policy::{Layer, Missing, Verdict};
+use security::policy::Verdict;
 use security::{AccountId, Principal};
 
 /// What is asked about.
@@ -160,32 +160,9 @@ pub(super) fn refuse(
     if verdict.is_allowed() {
         return Ok(());
     }
-    let because = match verdict {
-        Verdict::Denied(by) => {
-            let kind = match by.layer {
-                Layer::Identity(_) => "an identity-based policy",
-                Layer::Boundary => "a permissions boundary",
-                Layer::Session(_) => "a session policy",
-                Layer::Resource => "a resource-based policy",
-            };
-            format!("with an explicit deny in {kind}")
-        }
-        Verdict::TooCostly => {
-            "because its policies cost more to evaluate than a request may: shorten them".to_owned()
-        }
-        Verdict::NotAllowed(missing) => {
-            let kind = match missing {
-                Missing::Everywhere | Missing::Identity => "identity-based policy",
-                Missing::Resource => "resource-based policy",
-                Missing::Boundary => "permissions boundary",
-                Missing::Session => "session policy",
-            };
-            format!("because no {kind} allows the {action} action")
-        }
-        Verdict::Allowed(_) | Verdict::AllowedAsRoot => return Ok(()),
-    };
     let who = principal.arn().unwrap_or_else(|| "anonymous".to_owned());
     let what = if row.about == About::Account { "*" } else { &target.arn };
+    let because = verdict.because(action);
     Err(QueryError::denied(format!(
         "User: {who} is not authorized to perform: {action} on resource: {what} {because}"
     )))

@@ -1,12 +1,13 @@
 //! What the audit trail has of a request to S3. Management calls, and what is denied, are kept before the answer; what is done with objects is
 //! noted when the answer is out, and only where a trail takes it: without one a request costs the look whether there is any.
 
-use super::answer::{Answer, Record};
 use super::error::S3Error;
 use super::operation::{Kind, Operation};
 use super::query::Query;
 use super::{Trace, route};
 use crate::audit::{self, Seen, Told, allow};
+use crate::failure::Trouble;
+use crate::http::{Answer, Record};
 use crate::server::Peer;
 use crate::state::State;
 use http::{HeaderMap, Method, StatusCode, request};
@@ -106,8 +107,12 @@ pub(super) fn kept(state: &State, trace: &Trace, outcome: &Result<Answer, S3Erro
     Some(Audited { event, status: told.status })
 }
 
-/// Keeps it. False: there is none, and the request must not be answered.
-pub(super) async fn keep(state: &State, trace: &Trace, Audited { mut event, status }: Audited) -> bool {
+/// Keeps it. Without it the request must not be answered.
+pub(super) async fn keep(
+    state: &State,
+    trace: &Trace,
+    Audited { mut event, status }: Audited,
+) -> Result<(), Trouble> {
     // Who is refused does not come as far as to be told whose the bucket is; its owner has a record of it all the same.
     if trace.noted.owner.is_none()
         && let Ok(bucket) = trace.target.bucket()
@@ -138,7 +143,7 @@ pub(super) fn of_data(state: &State, trace: &Trace, answer: &Answer, code: &str)
 
 impl Audited {
     /// Hands it over: the answer is out.
-    pub(super) fn note(self, record: &Record) {
+    pub(crate) fn note(self, record: &Record) {
         let mut event = self.event;
         event.at = record.state.clock.now();
         let told = Told { status: record.status, code: record.code, message: "" };
@@ -171,7 +176,8 @@ fn event(state: &State, trace: &Trace, (told, answered): (Told<'_>, Option<&Head
     let mut fields = seen.fields(trace.id.as_str());
     fields.insert("requestParameters".to_owned(), parameters(trace, head));
     let read_only = audit::reads(called);
-    let elements = answered.filter(|_| !read_only).map(elements).filter(|elements| !elements.is_empty());
+    let elements =
+        answered.filter(|_| !read_only).map(audit::answered).filter(|elements| !elements.is_empty());
     fields.insert("responseElements".to_owned(), elements.map_or(Value::Null, Value::Object));
     fields.insert("additionalEventData".to_owned(), additional(state, head));
     let anonymous = trace.website.then_some(&Principal::Anonymous);
@@ -223,15 +229,6 @@ fn parameters(trace: &Trace, head: &request::Parts) -> Value {
     Value::Object(shown)
 }
 
-/// What an answer's head says of what was done.
-pub(crate) fn elements(head: &HeaderMap) -> Map<String, Value> {
-    let said = allow::ANSWERED.iter().filter_map(|name| {
-        let value = head.get(*name)?;
-        Some(((*name).to_owned(), json!(String::from_utf8_lossy(value.as_bytes()))))
-    });
-    said.collect()
-}
-
 fn additional(state: &State, head: &request::Parts) -> Value {
     let mut said = json!({ "x-amz-id-2": &*state.host_id });
     let query = head.uri.query().unwrap_or_default();
@@ -259,4 +256,39 @@ fn resources(trace: &Trace, is_of_data: bool) -> Vec<Resource> {
         None => format!("{}/", Arn::bucket(bucket)),
     };
     vec![Resource { kind: "AWS::S3::Object", arn, account: None }, of_bucket]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{allow, audit, is_of_data, name, route};
+    use crate::s3::operation::{Kind, Operation as Op};
+
+    #[test]
+    fn every_operation_is_recorded_by_what_selects_it_and_as_what_it_is() {
+        for selects in route::sub_resources() {
+            assert!(allow::QUERIES.contains(&selects), "{selects} is written");
+        }
+        let changes = ["Abort", "Complete", "Copy", "Create", "Delete", "Post", "Put", "Rename", "Restore"];
+        for operation in Op::ALL {
+            let called = name(*operation);
+            if changes.iter().any(|begin| called.starts_with(begin)) {
+                assert!(!audit::reads(called), "{called}");
+            }
+            assert!(operation.kind() != Kind::Object || is_of_data(*operation), "{called}");
+        }
+        for (operation, of_data, read) in [
+            (Op::RestoreObject, true, false),
+            (Op::GetObject, true, true),
+            (Op::SelectObjectContent, true, true),
+            (Op::UploadPartCopy, true, false),
+            (Op::ListObjectsV2, true, true),
+            (Op::PutBucketLifecycleConfiguration, false, false),
+            (Op::GetBucketPolicy, false, true),
+            (Op::ListBuckets, false, true),
+            (Op::CreateBucket, false, false),
+        ] {
+            let called = name(operation);
+            assert_eq!((is_of_data(operation), audit::reads(called)), (of_data, read), "{called}");
+        }
+    }
 }

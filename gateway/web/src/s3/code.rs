@@ -40,6 +40,7 @@ codes! {
     BucketNotEmpty 409 "The bucket you tried to delete is not empty";
     EntityTooLarge 400 "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size";
+    GlacierExpeditedRetrievalNotAvailable 503 "Glacier expedited retrievals are currently not available. Try again later.";
     IdMismatch 400 "Document ID does not match the specified configuration ID.";
     IllegalLocationConstraintException 400 "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header";
@@ -50,6 +51,7 @@ codes! {
     InvalidBucketState 409 "The request is not valid with the current state of the bucket.";
     InvalidEncryptionAlgorithmError 400 "The encryption request you specified is not valid. The valid value is AES256.";
     InvalidDigest 400 "The Content-MD5 you specified was invalid.";
+    InvalidObjectState 403 "The operation is not valid for the object's storage class";
     InvalidPart 400 "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartOrder 400 "The list of parts was not in ascending order. Parts must be ordered by part number.";
     InvalidRedirectLocation 400 "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
@@ -95,6 +97,7 @@ codes! {
     RequestTimeout 400 "Your socket connection to the server was not read from or written to within the timeout period.";
     RequestURITooLong 414 "The request URI is longer than the server reads.";
     ServiceUnavailable 503 "Service is unable to handle request.";
+    RestoreAlreadyInProgress 409 "Object restore is already in progress";
     SlowDown 503 "Please reduce your request rate.";
     StorageFull 507 "The storage has no room left for this request. Delete something or add space.";
     TooManyConfigurations 400 "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
@@ -151,6 +154,8 @@ impl Code {
             | Self::InvalidArgument
             | Self::InvalidDigest
             | Self::InvalidEncryptionAlgorithmError
+            | Self::GlacierExpeditedRetrievalNotAvailable
+            | Self::InvalidObjectState
             | Self::InvalidPart
             | Self::InvalidPartOrder
             | Self::InvalidRange
@@ -177,6 +182,7 @@ impl Code {
             | Self::RequestHeaderSectionTooLarge
             | Self::RequestTimeout
             | Self::RequestURITooLong
+            | Self::RestoreAlreadyInProgress
             | Self::ServiceUnavailable
             | Self::SlowDown
             | Self::StorageFull

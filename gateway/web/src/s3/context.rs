@@ -2,18 +2,18 @@
 //!
 //! A look at the request by key, when a policy asks: a bucket without a policy costs nothing but the reference to it. Of the request's
 //! own words only those count that the operation has (`operation_keys.rs`), and they are read as the operation reads them: by the same
-//! functions, from the head alone or from the body alone. Where it comes from is what the connection knows, never a header
-//! (`X-Forwarded-For` is anybody's to write).
+//! functions, from the head alone or from the body alone. Where it comes from, `connection` says.
 
 use super::date;
 use super::headers;
 use super::operation::Operation;
 use super::ops;
 use super::query::Query;
+use crate::connection::Facts;
 use crate::server::Peer;
 use crate::state::State;
 use engine::clock::Timestamp;
-use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
+use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request;
 use objectstore::{BucketName, EncryptedBy, ObjectKey, StorageClass, UploadId};
 use security::policy::{Context, Purse};
@@ -98,11 +98,6 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// The first of a header's lines, where several can stand and none is what the operation goes by.
-    fn first(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    }
-
     /// A header as operations read it: who sends one that they refuse is refused.
     fn said(&self, name: &str) -> Option<&str> {
         headers::text(&self.head.headers, name).ok().flatten()
@@ -161,15 +156,13 @@ impl RequestContext {
     }
 
     fn of_connection(&self, key: &str) -> Option<String> {
+        // Whose a bucket is the store says.
+        let Self { ref head, peer, now, ref state, .. } = *self;
+        let facts = Facts { head, peer, now, region: &state.region, account: None };
+        if let Some(value) = facts.of(key) {
+            return Some(value);
+        }
         Some(match key {
-            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
-            "aws:epochtime" => self.now.as_secs().to_string(),
-            "aws:securetransport" => self.peer.tls.is_some().to_string(),
-            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
-            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
-            "aws:referer" => self.first(REFERER)?.to_owned(),
-            "aws:requestedregion" => self.state.region.clone(),
-            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
             "s3:authtype" => match self.signed {
                 Signed::Not => return None,
                 Signed::Header => "REST-HEADER",

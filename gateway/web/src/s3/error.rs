@@ -4,7 +4,9 @@
 use super::code::{Code, Names};
 use super::cors::document::DocumentError;
 use super::date;
-use crate::budget::Crowded;
+use crate::audit;
+use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -126,6 +128,24 @@ impl S3Error {
         self.0.cause.as_deref()
     }
 
+    /// What was done, or not, has no record.
+    pub(crate) fn unrecorded(trouble: Trouble) -> Self {
+        let code = if trouble == Trouble::Full { Code::StorageFull } else { Code::ServiceUnavailable };
+        Self::with(code, audit::UNRECORDED).caused_by(&audit::UNRECORDED_CAUSE)
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let trouble = if self.is(Code::SlowDown) {
+            Trouble::Crowded
+        } else if self.is(Code::StorageFull) {
+            Trouble::Full
+        } else {
+            Trouble::Own
+        };
+        Failed { status: self.status(), code: self.code(), cause: self.cause(), trouble }
+    }
+
     fn has_field(&self, name: &str) -> bool {
         self.0.fields.iter().any(|(known, _)| *known == name)
     }
@@ -174,11 +194,36 @@ impl From<Malformed> for S3Error {
     }
 }
 
-impl From<Crowded> for S3Error {
-    fn from(_: Crowded) -> Self {
-        let message = "Please reduce your request rate. The bodies of requests under way hold all the memory that they may: try \
-                       again in a moment.";
-        Self::with(Code::SlowDown, message).header(RETRY_AFTER, "1")
+impl From<HeadError> for S3Error {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::UriTooLong { max } => {
+                Self::new(Code::RequestURITooLong).field("MaxURILengthBytes", max.to_string())
+            }
+            HeadError::HeadersTooLarge { max } => {
+                Self::new(Code::RequestHeaderSectionTooLarge).field("MaxSizeAllowed", max.get().to_string())
+            }
+            HeadError::Encoding => Self::unsupported_header("Transfer-Encoding"),
+            HeadError::Framing | HeadError::Host(_) => Self::with(Code::InvalidRequest, error.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for S3Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { max } => Self::new(Code::MaxMessageLengthExceeded)
+                .field("MaxMessageLengthBytes", max.get().to_string()),
+            BodyError::Slow => Self::new(Code::RequestTimeout),
+            BodyError::InTheWay => Self::with(Code::RequestTimeout, error.to_string()),
+            BodyError::Crowded => Self::with(Code::SlowDown, error.to_string()).header(RETRY_AFTER, "1"),
+            BodyError::Incomplete => Self::new(Code::IncompleteBody),
+            BodyError::Unended => Self::with(Code::IncompleteBody, error.to_string()),
+            BodyError::Chunk(error) => error.into(),
+            BodyError::Signatures => Self::new(Code::AccessDenied),
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => Self::new(Code::InternalError).caused_by(&why),
+        }
     }
 }
 
@@ -269,7 +314,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::TooManyBuckets { .. } => Code::TooManyBuckets,
         E::InvalidBucketName => Code::InvalidBucketName,
         E::KeyTooLong { .. } => Code::KeyTooLongError,
-        E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
+        E::InvalidVersionId | E::InvalidArgument { .. } | E::InvalidLifecycle { .. } => Code::InvalidArgument,
         E::InvalidRequest { .. }
         | E::InvalidSetting { .. }
         | E::PartWithoutChecksum { .. }
@@ -279,6 +324,10 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
         E::QuotaExceeded { .. } => Code::QuotaExceeded,
+        E::InvalidObjectState { .. } => Code::InvalidObjectState,
+        E::RestoreInProgress => Code::RestoreAlreadyInProgress,
+        E::NoExpeditedRestore => Code::GlacierExpeditedRetrievalNotAvailable,
+        E::NoVault | E::VaultRefused { .. } => Code::ServiceUnavailable,
         E::NoSuchQuota | E::NoSuchConfiguration => Code::NoSuchConfiguration,
         E::TooManyConfigurations { .. } => Code::TooManyConfigurations,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
@@ -328,7 +377,10 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         | E::InvalidTag { detail }
         | E::InvalidBucketState { detail } => (*detail).into(),
         E::ObjectLocked => "Access Denied because object protected by object lock.".into(),
-        E::InvalidSetting { detail } => detail.clone().into(),
+        E::InvalidSetting { detail } | E::InvalidLifecycle { detail } => detail.clone().into(),
+        E::InvalidObjectState { what } => of_cold(what).into(),
+        E::VaultRefused { why } => format!("The vault does not do it now: {why}.").into(),
+        E::NoVault => "Its bytes lie in a vault, and the appliance runs without any: set vault.enabled.".into(),
         E::QuotaExceeded { prefix, unit, limit } => {
             let of = if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix}") };
             format!("The quota of {of}, {limit} {unit}, leaves no room for this write.").into()
@@ -350,6 +402,22 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
     })
 }
 
+/// What stands against a read of what is archived, with the command that restores it.
+fn of_cold(what: &objectstore::ColdObject) -> String {
+    if !what.class.is_archived() {
+        return "Restore is not allowed for the object's current storage class".to_owned();
+    }
+    if what.under_way {
+        return "The operation is not valid for the object's storage class: its restore is under way."
+            .to_owned();
+    }
+    let uri = format!("s3://{}/{}", what.bucket, what.key).replace('\'', "'\\''");
+    let version = what.version.map(|version| format!(" --version-id {version}")).unwrap_or_default();
+    format!(
+        "The operation is not valid for the object's storage class. Restore it: firn restore '{uri}'{version} --tier standard --days 7"
+    )
+}
+
 impl S3Error {
     /// Adds the elements and headers that S3 sends with an error of the store.
     fn telling(self, error: &objectstore::Error) -> Self {
@@ -358,6 +426,7 @@ impl S3Error {
             E::NoSuchKey { marker: Some(version) } => {
                 self.header(DELETE_MARKER, "true").header(VERSION_ID, &version.to_string())
             }
+            E::InvalidObjectState { what } => self.field("StorageClass", what.class.as_str()),
             E::NoSuchKey { marker: None } => self.header(DELETE_MARKER, "false"),
             E::IsDeleteMarker { version, modified } => self
                 .header(http::header::ALLOW, "DELETE")

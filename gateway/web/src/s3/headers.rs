@@ -4,6 +4,7 @@ use super::code::Code;
 use super::date;
 use super::error::S3Error;
 use super::mime_word;
+pub(crate) use crate::http::digits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::unit::ByteCount;
@@ -17,7 +18,6 @@ use objectstore::{
     RangeSpec, ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 use std::borrow::Cow;
-use std::str::FromStr;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
@@ -107,17 +107,21 @@ fn without_aws_chunked(value: &str) -> Option<String> {
     Some(kept.join(", ")).filter(|kept| !kept.is_empty())
 }
 
-/// The class asked for. The archive classes need a vault, which is not there: they are refused, not pretended.
+/// The class asked for.
 pub(crate) fn storage_class(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
     let Some(name) = text(headers, "x-amz-storage-class")? else { return Ok(None) };
-    let class: StorageClass = name
-        .parse()
-        .map_err(|_| S3Error::new(Code::InvalidStorageClass).field("StorageClassRequested", name))?;
-    match class {
-        StorageClass::Glacier | StorageClass::DeepArchive => {
+    let class: Result<StorageClass, _> = name.parse();
+    class.map(Some).map_err(|_| S3Error::new(Code::InvalidStorageClass).field("StorageClassRequested", name))
+}
+
+/// The same of what is taken out of an archive (tar): those are not archived as they come.
+pub(crate) fn class_of_entry(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
+    match storage_class(headers)? {
+        Some(class) if class.is_archived() => {
+            let name = class.as_str();
             Err(S3Error::unsupported_header("x-amz-storage-class").field("StorageClassRequested", name))
         }
-        other => Ok(Some(other)),
+        class => Ok(class),
     }
 }
 
@@ -177,11 +181,6 @@ pub(crate) fn delete_conditions(headers: &HeaderMap) -> Result<DeleteConditions,
         if_modified_at: time.transpose()?,
         if_size: size.transpose()?,
     })
-}
-
-/// A number as protocols have it: digits only, where Rust's own reading takes a sign too.
-pub(crate) fn digits<N: FromStr>(text: &str) -> Option<N> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// A size in bytes.

@@ -1,8 +1,8 @@
 //! What the headers of a request say, and what is refused.
 
 use super::{
-    Digests, copy_source_range, delete_conditions, digits, metadata, range, read_conditions, storage_class,
-    text, write_conditions,
+    Digests, class_of_entry, copy_source_range, delete_conditions, digits, metadata, range, read_conditions,
+    storage_class, text, write_conditions,
 };
 use engine::unit::ByteCount;
 use http::HeaderMap;
@@ -93,7 +93,9 @@ fn what_is_not_understood_is_refused() {
     let class = |name| storage_class(&headers(&[("x-amz-storage-class", name)]));
     assert!(class("STANDARD_IA").unwrap().is_some());
     assert_eq!(class("FROZEN").unwrap_err().code(), "InvalidStorageClass");
-    assert_eq!(class("GLACIER").unwrap_err().code(), "NotImplemented");
+    assert!(class("GLACIER").unwrap().unwrap().is_archived());
+    let of_entry = class_of_entry(&headers(&[("x-amz-storage-class", "GLACIER")]));
+    assert_eq!(of_entry.unwrap_err().code(), "NotImplemented");
     let conditions = |pairs| write_conditions(&headers(pairs)).map_err(|error| error.code());
     assert!(conditions(&[("if-none-match", "*")]).unwrap().if_none_match.is_some());
     assert_eq!(conditions(&[("if-none-match", "*"), ("if-match", "*")]), Err("NotImplemented"));

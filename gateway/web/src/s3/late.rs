@@ -10,10 +10,10 @@
 //!
 //! A client that goes away ends the work at its next await, as with every request; a completion can be repeated.
 
+use super::Call;
 use super::answer::{Answer, xml_late};
 use super::customer::{self, Shown};
 use super::error::S3Error;
-use super::{Call, log_failure};
 use crate::xml::DECLARATION;
 use bytes::Bytes;
 use engine::BoxFuture;
@@ -34,7 +34,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 type Document = Pin<Box<dyn Future<Output = (Bytes, &'static str)> + Send>>;
 
 /// A body that keeps its connection alive until there is something to say.
-pub(super) struct Late {
+pub(crate) struct Late {
     document: Option<Document>,
     begun: bool,
     clock: Arc<dyn Clock>,
@@ -43,7 +43,7 @@ pub(super) struct Late {
 
 impl Late {
     /// The next piece, and with the last one the error code in it.
-    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Bytes, Option<&'static str>)>> {
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Bytes, Option<&'static str>)>> {
         let Some(document) = &mut self.document else { return Poll::Ready(None) };
         if !std::mem::replace(&mut self.begun, true) {
             return Poll::Ready(Some((Bytes::from_static(DECLARATION.as_bytes()), None)));
@@ -64,7 +64,7 @@ impl Late {
         Poll::Ready(Some((Bytes::from_static(b" "), None)))
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.document.is_none()
     }
 }
@@ -91,7 +91,7 @@ pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>
             Err(error) => {
                 let error: S3Error = error.into();
                 let error = error.about(target.bucket.as_deref(), target.key.as_deref(), &state.region);
-                log_failure(&state, id, Some(operation), &error);
+                error.failed().log(&state, id.as_str(), operation.name());
                 (error.document(&target.resource(), id.as_str(), &state.host_id).into(), error.code())
             }
         }

@@ -1,6 +1,4 @@
 //! The `LifecycleConfiguration` document: read strictly, written as S3 shows it; and the headers that tell of rules.
-//!
-//! Transitions are refused: there is nothing to move objects to yet, and a rule that is taken and does nothing would be a lie.
 
 use super::answer::set_amz;
 use super::code::Code;
@@ -11,7 +9,8 @@ use engine::clock::Timestamp;
 use http::HeaderMap;
 use objectstore::{
     Expiry, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm,
-    LifecycleRule, NoncurrentExpiration, Tags,
+    LifecycleRule, NoncurrentExpiration, NoncurrentTransition, StorageClass, Tags, Transition,
+    TransitionWhen,
 };
 
 fn malformed() -> S3Error {
@@ -43,13 +42,6 @@ fn read_rule(element: &Element, name: &mut impl FnMut() -> String) -> Result<Lif
         "Transition",
         "NoncurrentVersionTransition",
     ])?;
-    for moves in ["Transition", "NoncurrentVersionTransition"] {
-        if element.children().iter().any(|child| child.name() == moves) {
-            let message = "Rules that move objects to another storage class are not implemented: there is no vault to move them \
-                           to yet. Rules that expire objects are.";
-            return Err(S3Error::with(Code::NotImplemented, message).field("Element", moves));
-        }
-    }
     let id = element.child_text("ID")?.filter(|id| !id.is_empty());
     let abort = element.child("AbortIncompleteMultipartUpload")?;
     Ok(LifecycleRule {
@@ -62,6 +54,8 @@ fn read_rule(element: &Element, name: &mut impl FnMut() -> String) -> Result<Lif
         filter: read_where(element)?,
         expiration: element.child("Expiration")?.map(read_expiration).transpose()?,
         noncurrent: element.child("NoncurrentVersionExpiration")?.map(read_noncurrent).transpose()?,
+        transitions: all_of(element, "Transition", read_transition)?,
+        noncurrent_transitions: all_of(element, "NoncurrentVersionTransition", read_noncurrent_transition)?,
         abort_days: match abort {
             None => None,
             Some(abort) => {
@@ -69,6 +63,46 @@ fn read_rule(element: &Element, name: &mut impl FnMut() -> String) -> Result<Lif
                 Some(number(days.ok_or_else(malformed)?)?)
             }
         },
+    })
+}
+
+/// All children of a name, read.
+fn all_of<T>(
+    element: &Element,
+    name: &str,
+    read: impl Fn(&Element) -> Result<T, S3Error>,
+) -> Result<Vec<T>, S3Error> {
+    element.children().iter().filter(|child| child.name() == name).map(read).collect()
+}
+
+/// The class that a rule moves to: none of those that objects only begin in.
+fn read_class(element: &Element) -> Result<StorageClass, S3Error> {
+    let class: StorageClass =
+        element.child_text("StorageClass")?.ok_or_else(malformed)?.parse().map_err(|_| malformed())?;
+    match class {
+        StorageClass::Standard | StorageClass::ReducedRedundancy => Err(malformed()),
+        other => Ok(other),
+    }
+}
+
+fn read_transition(element: &Element) -> Result<Transition, S3Error> {
+    element.only(&["Days", "Date", "StorageClass"])?;
+    let when = match (element.child_text("Days")?, element.child_text("Date")?) {
+        (Some(days), None) => TransitionWhen::Days(number_from_0(days)?),
+        (None, Some(date)) => TransitionWhen::Date(read_date(date.trim()).ok_or_else(malformed)?),
+        _ => return Err(malformed()),
+    };
+    Ok(Transition { when, class: read_class(element)? })
+}
+
+fn read_noncurrent_transition(element: &Element) -> Result<NoncurrentTransition, S3Error> {
+    element.only(&["NoncurrentDays", "NewerNoncurrentVersions", "StorageClass"])?;
+    let days = element.child_text("NoncurrentDays")?.ok_or_else(malformed)?;
+    let newer = element.child_text("NewerNoncurrentVersions")?;
+    Ok(NoncurrentTransition {
+        days: number_from_0(days)?,
+        newer: newer.map(number).transpose()?,
+        class: read_class(element)?,
     })
 }
 
@@ -170,6 +204,12 @@ fn number(text: &str) -> Result<u32, Malformed> {
     if digits.len() < text.len() { Ok(0) } else { Ok(digits.parse().unwrap_or(u32::MAX)) }
 }
 
+/// The same where 0 is one: what is below is as good as too many.
+fn number_from_0(text: &str) -> Result<u32, Malformed> {
+    let read = number(text)?;
+    Ok(if text.starts_with('-') { u32::MAX } else { read })
+}
+
 /// Writes rules.
 pub(crate) fn write(lifecycle: &Lifecycle) -> String {
     let mut out = XmlWriter::document("LifecycleConfiguration");
@@ -187,6 +227,7 @@ pub(crate) fn write(lifecycle: &Lifecycle) -> String {
             }
             out.end();
         }
+        write_moves(&mut out, rule);
         if let Some(NoncurrentExpiration { days, newer }) = rule.noncurrent {
             out.start("NoncurrentVersionExpiration");
             out.value("NoncurrentDays", days);
@@ -203,6 +244,27 @@ pub(crate) fn write(lifecycle: &Lifecycle) -> String {
         out.end();
     }
     out.finish()
+}
+
+fn write_moves(out: &mut XmlWriter, rule: &LifecycleRule) {
+    for one in &rule.transitions {
+        out.start("Transition");
+        match one.when {
+            TransitionWhen::Days(days) => out.value("Days", days),
+            TransitionWhen::Date(at) => out.text("Date", &date::iso(at)),
+        }
+        out.value("StorageClass", one.class);
+        out.end();
+    }
+    for one in &rule.noncurrent_transitions {
+        out.start("NoncurrentVersionTransition");
+        out.value("NoncurrentDays", one.days);
+        if let Some(newer) = one.newer {
+            out.value("NewerNoncurrentVersions", newer);
+        }
+        out.value("StorageClass", one.class);
+        out.end();
+    }
 }
 
 fn write_filter(out: &mut XmlWriter, filter: &LifecycleFilter) {
@@ -271,6 +333,10 @@ mod tests {
         format!("<Rule><ID>a</ID><Filter/><Status>Enabled</Status>{inner}</Rule>")
     }
 
+    fn moves(when: &str, value: &str, class: &str) -> String {
+        format!("<Transition><{when}>{value}</{when}><StorageClass>{class}</StorageClass></Transition>")
+    }
+
     const DAYS: &str = "<Expiration><Days>3</Days></Expiration>";
 
     #[test]
@@ -289,6 +355,12 @@ mod tests {
              </ExpiredObjectDeleteMarker></Expiration><AbortIncompleteMultipartUpload><DaysAfterInitiation>7\
              </DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
                 .to_owned(),
+            "<Rule><ID>e</ID><Filter/><Status>Enabled</Status><Transition><Days>30</Days><StorageClass>STANDARD_IA</StorageClass>\
+             </Transition><Transition><Days>90</Days><StorageClass>GLACIER</StorageClass></Transition><NoncurrentVersionTransition>\
+             <NoncurrentDays>0</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions><StorageClass>DEEP_ARCHIVE\
+             </StorageClass></NoncurrentVersionTransition></Rule>"
+                .to_owned(),
+            rule(&moves("Date", "2030-01-02T00:00:00.000Z", "GLACIER_IR")).replace("<ID>a<", "<ID>f<"),
         ]
         .concat();
         let read = parse(&all).unwrap();
@@ -340,12 +412,33 @@ mod tests {
                 "DaysAfterInitiation",
             ),
             (rule(DAYS).repeat(2), "InvalidArgument", "Rule ID must be unique"),
+            (rule(&moves("Days", "1", "STANDARD")), "MalformedXML", ""),
+            (rule(&moves("Days", "1", "FROZEN")), "MalformedXML", ""),
+            (rule(&moves("Days", "-1", "GLACIER")), "InvalidArgument", "nonnegative"),
+            (rule(&moves("Days", "29", "STANDARD_IA")), "InvalidArgument", "greater than or equal to 30"),
+            (rule(&moves("Date", "2020-01-01T01:00:00Z", "GLACIER")), "InvalidArgument", "midnight"),
             (
-                rule("<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>"),
-                "NotImplemented",
-                "no vault",
+                rule(&moves("Days", "1", "GLACIER").repeat(2)),
+                "InvalidRequest",
+                "'StorageClass' must be different",
             ),
-            (rule(&format!("{DAYS}<NoncurrentVersionTransition/>")), "NotImplemented", "no vault"),
+            (
+                rule(&[moves("Days", "30", "STANDARD_IA"), moves("Days", "59", "GLACIER")].concat()),
+                "InvalidArgument",
+                "30 days more",
+            ),
+            (
+                rule(&[moves("Days", "3", "GLACIER").as_str(), DAYS].concat()),
+                "InvalidArgument",
+                "must be greater",
+            ),
+            (
+                rule(&[moves("Date", "2030-01-01T00:00:00Z", "GLACIER").as_str(), DAYS].concat()),
+                "InvalidRequest",
+                "mixed",
+            ),
+            (rule("<Transition><StorageClass>GLACIER</StorageClass></Transition>"), "MalformedXML", ""),
+            (rule(&format!("{DAYS}<NoncurrentVersionTransition/>")), "MalformedXML", ""),
         ] {
             let (got, message) = parse(&document).unwrap_err();
             assert!(got == code && message.contains(says), "{document}: {got} {message}");

@@ -100,6 +100,9 @@ pub(crate) struct Logged {
     pub(crate) notes: Notes,
     at: Timestamp,
     peer: Peer,
+    operation: Option<Operation>,
+    /// The host is a website's.
+    website: bool,
     request: String,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
@@ -159,6 +162,8 @@ impl Logged {
             notes: Notes::default(),
             at: state.clock.now(),
             peer,
+            operation: None,
+            website: false,
             request: format!("{} {path} {:?}", head.method, head.version),
             referer: header(REFERER),
             user_agent: header(USER_AGENT),
@@ -174,11 +179,12 @@ impl Logged {
     /// Takes down what the answer's head says. `received`: when the last byte of the request came, in boot time.
     pub(super) fn answered(
         &mut self,
-        operation: Option<Operation>,
+        (operation, website): (Option<Operation>, bool),
         answer: &Answer,
         received: Duration,
         now: Duration,
     ) {
+        (self.operation, self.website) = (operation, website);
         let head = answer.headers();
         self.turn_around = now.saturating_sub(received);
         if let Some(version) = head.get("x-amz-version-id").and_then(|value| value.to_str().ok()) {
@@ -191,13 +197,12 @@ impl Logged {
     }
 
     /// Keeps what the bucket's log has of a request that is over.
-    pub(super) fn keep(&self, record: &Record, took: Duration) {
+    pub(crate) fn keep(&self, record: &Record, took: Duration) {
         let state = &record.state;
         let noted = self.notes.0.lock();
         let allowed = record.status.as_u16() < 400;
         let requester = noted.principal.as_ref().and_then(requester);
-        let operation =
-            log_operation::name(record.operation, &record.method, self.key.is_some(), record.website);
+        let operation = log_operation::name(self.operation, &record.method, self.key.is_some(), self.website);
         let entry = LogRecord {
             at: self.at,
             remote: Some(self.peer.ip),
@@ -230,7 +235,7 @@ impl Logged {
                 state.store.log(own, &of_removed(&entry, removed));
             }
         }
-        let copied = matches!(record.operation, Some(Operation::CopyObject | Operation::UploadPartCopy));
+        let copied = matches!(self.operation, Some(Operation::CopyObject | Operation::UploadPartCopy));
         if let Some(read) = self.read.as_ref().filter(|_| copied) {
             let (operation, version) = (format!("{operation}_GET"), read.version.as_deref());
             let key = Some(read.key.as_str());

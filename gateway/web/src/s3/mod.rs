@@ -11,16 +11,12 @@
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
 mod access;
-mod access_line;
 mod acl;
-mod answer;
 mod audited;
-mod body;
 mod code;
 mod context;
 pub(crate) mod cors;
 mod customer;
-mod date;
 mod error;
 mod guard;
 mod headers;
@@ -40,25 +36,24 @@ mod route;
 mod target;
 mod website;
 
-pub use access_line::ACCESS_LINES;
-pub(crate) use access_line::AccessLine;
-pub(crate) use answer::{
-    Answer, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream, text_xml,
-};
-pub(crate) use audited::elements as answer_elements;
-pub(crate) use body::{Pace, RequestBody};
-pub(crate) use date::{http as http_date, iso};
+pub(crate) use audited::Audited;
 pub(crate) use error::S3Error;
-pub(crate) use guard::{check_head, host, name_host};
+pub(crate) use late::Late;
+pub(crate) use logged::Logged;
+pub(crate) use operation_keys::actions;
 pub(crate) use target::names_bucket;
 
 use crate::budget::Sender;
 use crate::config::Config;
+// Operations know these by their names here.
+use crate::http::{
+    AccessLine, Answer, Pace, Record, RequestBody, answer, body, check_head, date, host, name_host,
+};
 use crate::server::{Peer, Refused};
 use crate::state::State;
 use crate::xml::Element;
 use access::{Asker, Asking};
-use answer::{Record, set, set_amz};
+use answer::{set, set_amz};
 use audited::Noted;
 use bytes::Bytes;
 use context::Signed;
@@ -66,7 +61,7 @@ use cors::Page;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
-use logged::{Logged, Notes};
+use logged::Notes;
 use objectstore::{ListWish, Origin, Writer};
 use operation::Operation;
 use query::Query;
@@ -74,7 +69,6 @@ use request_id::RequestId;
 use security::Principal;
 use security::credentials::AccessKeyId;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -174,9 +168,6 @@ impl Trace {
     }
 }
 
-/// What is told where a record can't be kept.
-pub(crate) const UNRECORDED: &str = "The audit trail could not keep a record of the request. Look before you try again: what was asked for may be done.";
-
 /// Answers one request.
 pub(crate) async fn handle(
     config: Arc<Config>,
@@ -185,7 +176,7 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, incoming) = request.into_parts();
-    guard::name_host(&mut head);
+    name_host(&mut head);
     let mut trace = Trace {
         id: RequestId::random(&*state.entropy),
         method: head.method.clone(),
@@ -205,9 +196,9 @@ pub(crate) async fn handle(
     let mut outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
     let reusable = body.settle().await;
     if let Some(kept) = audited::kept(&state, &trace, &outcome)
-        && !Box::pin(audited::keep(&state, &trace, kept)).await
+        && let Err(trouble) = Box::pin(audited::keep(&state, &trace, kept)).await
     {
-        outcome = Err(S3Error::with(code::Code::ServiceUnavailable, UNRECORDED));
+        outcome = Err(S3Error::unrecorded(trouble));
     }
     let (mut answer, code) = match outcome {
         Ok(answer) => (answer, ""),
@@ -219,13 +210,14 @@ pub(crate) async fn handle(
     finish_head(&state, &trace, &mut answer, reusable, version);
     if let Some(logged) = &mut trace.logged {
         let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
-        logged.answered(trace.operation, &answer, received, now);
+        logged.answered((trace.operation, trace.website), &answer, received, now);
     }
     let audited = audited::of_data(&state, &trace, &answer, code);
     let record = Record {
         audited,
+        service: None,
         request_id: trace.id.to_string(),
-        operation: trace.operation,
+        operation: trace.operation.map_or("Unknown", Operation::name),
         method: trace.method,
         path: trace.path,
         status: answer.status(),
@@ -234,7 +226,6 @@ pub(crate) async fn handle(
         started: trace.started,
         sent: 0,
         logged: trace.logged,
-        website: trace.website,
         state,
     };
     answer.body_mut().record(record);
@@ -258,8 +249,8 @@ fn begin(
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Begun, S3Error> {
-    guard::check_head(head, &config.limits)?;
-    let host = guard::host(head)?.to_owned();
+    check_head(head, &config.limits)?;
+    let host = host(head)?.to_owned();
     if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
         trace.website = true;
         trace.target = Target::of_website(bucket, head.uri.path())?;
@@ -374,43 +365,11 @@ fn verify(state: &State, head: &mut request::Parts, of_url: &Query) -> Result<Au
     Ok(who)
 }
 
-/// How long a storage that is full is not logged again: each request that it refuses would say the same.
-const FULL_AGAIN: Duration = Duration::from_mins(1);
-
-/// Whether that there is no room was logged just now.
-fn full_is_known(state: &State) -> bool {
-    let (now, last) = (state.clock.now().as_millis(), state.full_logged_ms.load(Ordering::Relaxed));
-    let again = i64::try_from(FULL_AGAIN.as_millis()).unwrap_or(i64::MAX);
-    if last != 0 && (last..last.saturating_add(again)).contains(&now) {
-        return true;
-    }
-    // Of two at once both may say it.
-    state.full_logged_ms.store(now, Ordering::Relaxed);
-    false
-}
-
-/// The appliance's own failures, once; that it is full once a minute. The access log has each of them. Who is told to slow down is told
-/// for what others do, and the budget says so.
-fn log_failure(state: &State, id: RequestId, operation: Option<Operation>, error: &S3Error) {
-    if error.is(code::Code::SlowDown) || (error.is(code::Code::StorageFull) && full_is_known(state)) {
-        return;
-    }
-    if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
-        tracing::error!(
-            request_id = %id,
-            operation = operation.map_or("Unknown", Operation::name),
-            code = error.code(),
-            cause = error.cause().unwrap_or("none given"),
-            "failed to answer a request"
-        );
-    }
-}
-
 /// The error as its document; HEAD and 304 have none.
 fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
     let Target { bucket, key, .. } = &trace.target;
     let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
-    log_failure(state, trace.id, trace.operation, &error);
+    error.failed().log(state, trace.id.as_str(), trace.operation.map_or("Unknown", Operation::name));
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
     let mut answer = if bare {
         answer::empty(error.status())
@@ -456,6 +415,7 @@ pub(crate) fn refuse(state: &State, refused: Refused) -> Response<Bytes> {
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
     set(headers, DATE, &date::http(state.clock.now()));
+    state.tell_debug_day(headers);
     state.metrics.answered("Unknown", error.status());
     AccessLine {
         request_id: id.as_str(),
@@ -477,9 +437,7 @@ fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool
     set_amz(headers, "x-amz-request-id", trace.id.as_str());
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
-    if let Some(day) = &state.debug_day {
-        set_amz(headers, "x-firn-debug-day", day);
-    }
+    state.tell_debug_day(headers);
     // On HTTP/2 a stream ends by itself, and with it what was not read of the body.
     if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -104,6 +104,12 @@ static OBJECT: &[Sub] = &[
     sub!("uploads", post CreateMultipartUpload),
 ];
 
+/// Every parameter of a query that selects an operation.
+#[cfg(test)]
+pub(crate) fn sub_resources() -> impl Iterator<Item = &'static str> {
+    BUCKET.iter().chain(OBJECT).map(|sub| sub.name)
+}
+
 /// Parameters that select no operation, on writes.
 const PLAIN_ON_WRITES: &[&str] = &["versionId", "partNumber", "x-id", "select-type", "id"];
 

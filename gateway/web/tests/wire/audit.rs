@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
+use crate::glacier_walk::Scene;
 use crate::iam_world::{Key, Post, document, give, iam, says, signed, sts, user};
+use crate::lines::Lines;
 use crate::world::{ACCOUNT, Answer, Client, World};
 use engine::catalog::Catalog as _;
 use engine::id::PartitionId;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 const JSON: &str = "application/x-amz-json-1.1";
 
@@ -192,6 +196,9 @@ async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     done(&world, c, "PutEventSelectors", &body).await;
     call(c, &world.signed("PUT", "/bucket/k", &[("x-amz-acl", "private")], b"body")).await;
     call(c, &world.signed("GET", "/bucket/k", &[], b"")).await;
+    // Of what is in no archived class: refused, and an event all the same.
+    let restore = b"<RestoreRequest><Days>1</Days></RestoreRequest>";
+    assert_eq!(call(c, &world.signed("POST", "/bucket/k?restore", &[], restore)).await.status, 403);
     call(c, &world.signed("PUT", "/logs/k", &[], b"body")).await;
     call(c, &world.signed("DELETE", "/bucket/k", &[], b"")).await;
     world.audit.drain().await;
@@ -209,7 +216,12 @@ async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     let found: Value = serde_json::from_str(&text).unwrap();
     let records = found["Records"].as_array().unwrap();
     let names: Vec<&str> = records.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
-    assert_eq!(names, ["StartLogging", "PutObject", "DeleteObject"]);
+    assert_eq!(names, ["StartLogging", "PutObject", "RestoreObject", "DeleteObject"]);
+    assert_eq!(
+        (&records[2]["errorCode"], &records[2]["readOnly"]),
+        (&json!("InvalidObjectState"), &json!(false))
+    );
+    assert_eq!(records[2]["requestParameters"]["restore"], "");
     assert_eq!(records[1]["requestParameters"]["x-amz-acl"], "private");
     assert_eq!(records[1]["additionalEventData"]["AuthenticationMethod"], "AuthHeader");
 }
@@ -276,4 +288,44 @@ async fn every_operation_of_cloudtrail_is_denied_by_default_and_by_a_deny_of_its
     assert_eq!(code(&odd), "InvalidNextTokenException");
     let tagged = ask(&world, c, &Key::root(), "GetTrail", &json!({ "Name": "trail" })).await;
     assert_eq!(code(&tagged), "TrailNotFoundException");
+}
+
+#[tokio::test]
+async fn without_room_for_a_promised_record_no_call_is_answered_and_that_is_logged_once_a_minute() {
+    let mut scene = Scene::new().await;
+    with_logs(&scene.world, &mut scene.client).await;
+    let new = json!({ "Name": "trail", "S3BucketName": "logs" });
+    done(&scene.world, &mut scene.client, "CreateTrail", &new).await;
+    done(&scene.world, &mut scene.client, "StartLogging", &json!({ "Name": "trail" })).await;
+    let root = Key::root();
+    let reads = async |scene: &mut Scene| {
+        let (world, client) = (&scene.world, &mut scene.client);
+        let s3 = call(client, &world.signed("GET", "/logs?location", &[], b"")).await;
+        let of_iam = crate::iam_world::ask(world, client, &root, ("iam", "ListUsers"), &[]).await;
+        let trails = ask(world, client, &root, "ListTrails", &json!({})).await;
+        let glacier = scene.send(&root, "GET", "/-/vaults", b"").await;
+        [s3, of_iam, trails, glacier]
+    };
+    let (lines, _guard) = Lines::watch();
+    scene.world.gate.full.store(true, Ordering::SeqCst);
+    for minute in 1..=2 {
+        for _ in 0..2 {
+            for answer in reads(&mut scene).await {
+                assert!(answer.status >= 500, "{} {}", answer.head, answer.text());
+                assert!(answer.text().contains("could not keep a record"), "{}", answer.text());
+            }
+        }
+        assert_eq!(lines.with(&["level=ERROR", "failed to answer a request", "audit trail"]).len(), minute);
+        scene.world.clock.advance(Duration::from_mins(1));
+        // The old connection was idle for too long.
+        scene.client = scene.world.connect().await;
+    }
+    assert_eq!(lines.with(&["level=ERROR", "failed to write audit records"]).len(), 1);
+    assert_eq!(scene.world.audit.lost(), 16);
+    scene.world.gate.full.store(false, Ordering::SeqCst);
+    assert!(reads(&mut scene).await.iter().all(|answer| answer.status == 200));
+    assert_eq!(
+        records(&scene.world, &mut scene.client, "AuditEventsLost").await[0]["additionalEventData"]["lostEvents"],
+        16
+    );
 }

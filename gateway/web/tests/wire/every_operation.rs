@@ -19,11 +19,13 @@ pub(crate) enum Answered {
     Gone,
     /// 404 with S3's own code: nothing of it is set.
     Unset(&'static str),
+    /// It is done, but not to what the row names; S3's own status and code.
+    Refused(u16, &'static str),
     /// 501 `NotImplemented`.
     NotImplemented,
 }
 
-use Answered::{Done, Empty, Gone, NotImplemented, Unset};
+use Answered::{Done, Empty, Gone, NotImplemented, Refused, Unset};
 
 /// One row: the API's name, method, path and what is answered. `{upload}` is an upload under way, `{body}` what is sent.
 pub(crate) type Row = (&'static str, &'static str, &'static str, Answered);
@@ -190,7 +192,7 @@ pub(crate) static TABLE: &[Row] = &[
     ("UpdateObjectEncryption", "PUT", "/bucket/key?encryption", NotImplemented),
     ("GetObjectTorrent", "GET", "/bucket/key?torrent", NotImplemented),
     ("SelectObjectContent", "POST", "/bucket/key?select&select-type=2", NotImplemented),
-    ("RestoreObject", "POST", "/bucket/key?restore", NotImplemented),
+    ("RestoreObject", "POST", "/bucket/key?restore", Refused(403, "InvalidObjectState")),
     ("WriteGetObjectResponse", "POST", "/WriteGetObjectResponse", NotImplemented),
     ("CreateMultipartUpload", "POST", "/bucket/up?uploads", Done(200)),
     ("ListMultipartUploads", "GET", "/bucket?uploads", Done(200)),
@@ -268,6 +270,7 @@ pub(crate) fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
             vec![],
             "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>",
         ),
+        "RestoreObject" => (vec![], "<RestoreRequest><Days>1</Days></RestoreRequest>"),
         "PutObjectLegalHold" => (vec![], "<LegalHold><Status>OFF</Status></LegalHold>"),
         "DeleteObjects" => (vec![], "<Delete><Object><Key>copy</Key></Object></Delete>"),
         "PutObject" | "UploadPart" => (vec![], "body"),
@@ -298,6 +301,7 @@ pub(crate) fn check(row: &Row, answer: &Answer) {
         Empty(text) => assert!(answer.status == 200 && answer.text().contains(text), "{what}"),
         Gone => assert_eq!((answer.status, code.as_str()), (204, ""), "{what}"),
         Unset(expected) => assert_eq!((answer.status, code.as_str()), (404, expected), "{what}"),
+        Refused(status, expected) => assert_eq!((answer.status, code.as_str()), (status, expected), "{what}"),
         NotImplemented => assert_eq!((answer.status, code.as_str()), (501, "NotImplemented"), "{what}"),
     }
     if answer.status >= 400 {
@@ -354,7 +358,7 @@ fn the_documentation_has_the_same_table() {
     let mut expected = String::from("| operation | answer |\n|---|---|\n");
     for (name, _, _, answered) in rows {
         let answer = match answered {
-            Done(_) => "done".to_owned(),
+            Done(_) | Refused(..) => "done".to_owned(),
             Empty(_) => "200: none is set".to_owned(),
             Gone => "204: there is none".to_owned(),
             Unset(code) => match *name {

@@ -5,10 +5,13 @@
 
 use crate::iam_world::{Key, Post, give, says, signed, user};
 use crate::world::{ACCOUNT, Answer, Client, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, World};
+use archive::vault::Vaults;
+use engine::worker::Progress;
+use std::sync::Arc;
 
 /// An operation, as the door's table has it.
 struct Row {
-    action: &'static str,
+    action: String,
     method: &'static str,
     path: &'static str,
     query: Option<&'static str>,
@@ -23,12 +26,12 @@ impl Row {
 fn rows() -> Vec<Row> {
     let table = include_str!("../../src/glacier/table.rs");
     let row = |line: &'static str| {
-        let cells: Vec<&str> =
-            line.trim().strip_prefix("row(\"glacier:").and(line.split_once('('))?.1.split(", ").collect();
-        let [action, method, path, query] = cells[..] else { panic!("{line}") };
+        let (said, _run) = line.trim().split_once(" => ").filter(|(said, _)| said.starts_with('"'))?;
+        let cells: Vec<&str> = said.split(", ").collect();
+        let [name, method, path, query] = cells[..] else { return None };
         let query = query.strip_prefix("Some(\"").and_then(|rest| rest.split('"').next());
         Some(Row {
-            action: action.trim_matches('"'),
+            action: format!("glacier:{}", name.trim_matches('"')),
             method: method.trim_matches('"'),
             path: path.trim_matches('"'),
             query,
@@ -49,30 +52,60 @@ const MISSING: [&str; 4] = [
 ];
 
 /// A world with a vault, and somebody who asks.
-struct Scene {
-    world: World,
-    client: Client,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) client: Client,
     asker: Key,
+    vaults: Arc<Vaults>,
     _making: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let making = tempfile::tempdir().unwrap();
-        world.open_vaults(making.path()).await;
+        let vaults = world.open_vaults(making.path()).await;
         let mut client = world.connect().await;
         let asker = user(&world, &mut client, "asker").await;
-        let mut scene = Self { world, client, asker, _making: making };
+        let mut scene = Self { world, client, asker, vaults, _making: making };
         let made = scene.send(&Key::root(), "PUT", "/-/vaults/v", b"").await;
         assert_eq!(made.status, 201, "{}", made.text());
         scene
     }
 
-    async fn send(&mut self, key: &Key, method: &str, path: &str, body: &[u8]) -> Answer {
-        let post = Post { service: "glacier", method, path, content_type: "", ..Post::default() };
+    pub(crate) async fn send(&mut self, key: &Key, method: &str, path: &str, body: &[u8]) -> Answer {
+        self.send_with(key, (method, path), None, body).await
+    }
+
+    /// The same with one more header.
+    pub(crate) async fn send_with(
+        &mut self,
+        key: &Key,
+        (method, path): (&str, &str),
+        header: Option<(&str, &str)>,
+        body: &[u8],
+    ) -> Answer {
+        let post = Post { service: "glacier", method, path, content_type: "", header, ..Post::default() };
         self.client.send(&signed(&self.world, key, post, body)).await;
         self.client.answer().await.unwrap()
+    }
+
+    /// Runs the vaults' workers until none has anything to do.
+    pub(crate) async fn settle(&self) {
+        for mut worker in self.vaults.workers() {
+            while let Progress::More { .. } = worker.tick().await.unwrap() {}
+        }
+    }
+
+    /// The id of a new archive.
+    pub(crate) async fn archive(&mut self, bytes: &[u8]) -> String {
+        let mut hasher = archive::tree_hash::TreeHasher::new();
+        hasher.update(bytes);
+        let hash = hasher.finish().to_string();
+        let header = Some(("x-amz-sha256-tree-hash", hash.as_str()));
+        let made = self.send_with(&Key::root(), ("POST", "/-/vaults/v/archives"), header, bytes).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.header("x-amz-archive-id").unwrap().to_owned()
     }
 
     /// Asks for the operation of a row, of that account.
@@ -88,7 +121,7 @@ impl Scene {
     }
 
     /// The policy of the vault.
-    async fn set(&mut self, policy: &str) {
+    pub(crate) async fn set(&mut self, policy: &str) {
         let body = serde_json::json!({ "Policy": policy }).to_string();
         let set = self.send(&Key::root(), "PUT", "/-/vaults/v/access-policy", body.as_bytes()).await;
         assert_eq!(set.status, 204, "{}", set.text());
@@ -101,7 +134,7 @@ fn is_refused(answer: &Answer) -> bool {
 
 fn refused(answer: &Answer, row: &Row, how: &str) {
     assert_eq!(answer.status, 403, "{} {how}: {}", row.action, answer.text());
-    assert!(is_refused(answer) && answer.text().contains(row.action), "{how}: {}", answer.text());
+    assert!(is_refused(answer) && answer.text().contains(&row.action), "{how}: {}", answer.text());
 }
 
 #[tokio::test]
@@ -112,13 +145,17 @@ async fn every_operation_of_vaults_is_denied_by_default_and_by_its_deny_and_let_
     let asker = scene.asker.clone();
     for row in &rows {
         scene.give(&says("Allow", "\"s3:*\"")).await;
-        refused(&scene.asks(&asker, row, "-").await, row, "by default");
+        let answer = scene.asks(&asker, row, "-").await;
+        refused(&answer, row, "by default");
+        let because = format!("because no identity-based policy allows the {} action", row.action);
+        assert!(answer.text().contains(&because), "{}", answer.text());
         scene
             .give(&format!("{},{}", says("Allow", "\"*\""), says("Deny", &format!("\"{}\"", row.action))))
             .await;
         let answer = scene.asks(&asker, row, ACCOUNT).await;
         refused(&answer, row, "by a Deny");
-        assert!(answer.text().contains("explicit deny"), "{}", answer.text());
+        let because = "with an explicit deny in an identity-based policy";
+        assert!(answer.text().contains(because), "{}", answer.text());
         scene.give(&format!(r#"{{"Effect":"Allow","NotAction":"{}","Resource":"*"}}"#, row.action)).await;
         refused(&scene.asks(&asker, row, "-").await, row, "by an Allow of everything else");
     }
@@ -128,7 +165,7 @@ async fn every_operation_of_vaults_is_denied_by_default_and_by_its_deny_and_let_
         let asker = scene.asker.clone();
         scene.give(&says("Allow", &format!("\"{}\"", row.action))).await;
         let answer = scene.asks(&asker, row, "-").await;
-        let wanted = MISSING.contains(&row.action);
+        let wanted = MISSING.contains(&row.action.as_str());
         assert!(!is_refused(&answer), "{}: {}", row.action, answer.text());
         assert_eq!(answer.status >= 500, wanted, "{}: {} {}", row.action, answer.status, answer.text());
     }
@@ -152,8 +189,11 @@ async fn every_operation_of_a_vault_is_denied_by_its_policy_and_to_another_accou
                 row.action
             ))
             .await;
-        refused(&scene.asks(&asker, &row, "-").await, &row, "by the vault's policy");
-        if !ROOTS.contains(&row.action) {
+        let answer = scene.asks(&asker, &row, "-").await;
+        refused(&answer, &row, "by the vault's policy");
+        let because = "with an explicit deny in a resource-based policy";
+        assert!(answer.text().contains(because), "{}", answer.text());
+        if !ROOTS.contains(&row.action.as_str()) {
             refused(&scene.asks(&root, &row, "-").await, &row, "to root by the vault's policy");
         }
     }

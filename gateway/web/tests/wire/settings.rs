@@ -118,7 +118,7 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         ("DELETE", "/bucket/key?annotation&annotationName=a", 501, "NotImplemented"),
         ("GET", "/bucket/key?torrent", 501, "NotImplemented"),
         ("POST", "/bucket/key?select&select-type=2", 501, "NotImplemented"),
-        ("POST", "/bucket/key?restore", 501, "NotImplemented"),
+        ("POST", "/bucket/key?restore", 400, "MissingRequestBodyError"),
         ("POST", "/WriteGetObjectResponse", 501, "NotImplemented"),
         ("PUT", "/bucket/key?encryption", 501, "NotImplemented"),
         ("PUT", "/bucket/key?renameObject", 501, "NotImplemented"),

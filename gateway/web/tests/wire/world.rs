@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
+use crate::torn::Torn;
+use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
@@ -24,6 +26,7 @@ use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -90,6 +93,9 @@ pub(crate) struct Gate {
     pub(crate) gaps: Arc<engine::testing::Gate>,
     open: watch::Sender<bool>,
     commits: watch::Sender<bool>,
+    pub(crate) torn: Torn,
+    /// There is no room for a commit.
+    pub(crate) full: AtomicBool,
 }
 
 impl Gate {
@@ -115,7 +121,7 @@ impl Catalog for Gate {
     fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
         Box::pin(async move {
             self.pass().await;
-            self.gaps.snapshot(partition).await
+            Ok(self.torn.over(self.gaps.snapshot(partition).await?))
         })
     }
 
@@ -123,6 +129,9 @@ impl Catalog for Gate {
         Box::pin(async move {
             self.pass().await;
             self.commits.subscribe().wait_for(|open| *open).await.unwrap();
+            if self.full.load(Ordering::SeqCst) {
+                return Err(engine::Error::Full { place: "/secret/place".to_owned(), wanted: 1 });
+            }
             self.gaps.commit(commit).await
         })
     }
@@ -254,10 +263,21 @@ impl World {
         world
     }
 
+    /// A server whose calendar days last so long.
+    pub(crate) async fn rehearsing(day: Duration) -> Self {
+        Self::built(Config::default(), Some(day)).await
+    }
+
     async fn configured(config: Config) -> Self {
+        Self::built(config, None).await
+    }
+
+    async fn built(config: Config, debug_day: Option<Duration>) -> Self {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
-        let gate = Arc::new(Gate { gaps, open: watch::Sender::new(true), commits: watch::Sender::new(true) });
+        let (open, commits) = (watch::Sender::new(true), watch::Sender::new(true));
+        let (torn, full) = (Torn::default(), AtomicBool::new(false));
+        let gate = Arc::new(Gate { gaps, open, commits, torn, full });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());
@@ -282,7 +302,7 @@ impl World {
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
-        let state = State::new(Parts {
+        let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),
             identities,
@@ -294,10 +314,10 @@ impl World {
             entropy,
             admin_token: AdminToken::new("the-token"),
             status: facts.clone(),
-            debug_day: None,
-            bodies_max: config.limits.bodies_max,
+            debug_day,
             registry: prometheus_client::registry::Registry::default(),
-        });
+        };
+        let state = State::new(parts, &config.limits);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config { http: any, admin: any, ..config };
         let places = Places::take(any, any).unwrap();
@@ -328,9 +348,11 @@ impl World {
     }
 
     /// Opens the Glacier door. Its packs are made in that directory.
-    pub(crate) async fn open_vaults(&self, making: &std::path::Path) {
+    pub(crate) async fn open_vaults(&self, making: &std::path::Path) -> Arc<Vaults> {
         let parts = archive::vault::Components { making: making.to_owned(), ..self.below.clone() };
-        self.state.open_vaults(archive::vault::Vaults::open(parts).await.unwrap());
+        let vaults = Vaults::open(parts).await.unwrap();
+        self.state.open_vaults(vaults.clone());
+        vaults
     }
 
     /// The events that were told since the last call.
@@ -612,6 +634,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn closed(&mut self) -> bool {
         while self.fill().await {}
         self.buffer.is_empty()
+    }
+
+    /// What else comes until the server closes.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.buffer)
     }
 
     async fn fill(&mut self) -> bool {

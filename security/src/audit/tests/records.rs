@@ -25,7 +25,7 @@ async fn a_record_is_a_durable_row_before_its_call_is_answered() {
     let rows = bench.rows(HISTORY).await;
     assert_eq!(rows.len(), 1);
     bench.disk.fails.store(true, Ordering::SeqCst);
-    assert_eq!(bench.audit.keep(call("DeleteBucket")).await, Err(Unkept { trail: false }));
+    assert_eq!(bench.audit.keep(call("DeleteBucket")).await, Err(Unkept { trail: false, full: true }));
     assert_eq!(bench.rows(HISTORY).await, rows);
     assert_eq!(bench.audit.lost(), 1);
     // What comes through next says what was lost.

@@ -1,5 +1,6 @@
 //! Managed keys over a catalog in memory.
 
+mod doubts;
 mod durable;
 mod exercise;
 mod goldens;
@@ -43,11 +44,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn new() -> Self {
+        Self::over(Arc::new(MemoryCatalog::default())).await
+    }
+
+    pub(super) async fn over(catalog: Arc<dyn Catalog>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let entropy = Arc::new(SeededEntropy::new(3));
         let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
-        let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::default());
         let profiles = "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n\
              [other]\naws_access_key_id = AKIAI44QH8DHBEXAMPLE\naws_secret_access_key = je7MtGbClwBF\naws_account_id = 444455556666\n";
         let roots = Arc::new(File::parse(profiles, own()).unwrap());

@@ -640,3 +640,21 @@ fn a_compiled_policy_says_of_each_of_its_lists_what_it_takes() {
     let small = shares("Allow", "*").heap_bytes();
     assert!((200..2_000).contains(&small), "{small}");
 }
+
+#[test]
+fn a_refusal_says_in_which_policy_it_is_or_which_is_missing() {
+    let by = |layer| Verdict::Denied(StatementRef { layer, index: 0 });
+    for (verdict, because) in [
+        (by(Layer::Identity(2)), "with an explicit deny in an identity-based policy"),
+        (by(Layer::Boundary), "with an explicit deny in a permissions boundary"),
+        (by(Layer::Session(0)), "with an explicit deny in a session policy"),
+        (by(Layer::Resource), "with an explicit deny in a resource-based policy"),
+        (Verdict::NotAllowed(Missing::Everywhere), "because no identity-based policy allows the a:B action"),
+        (Verdict::NotAllowed(Missing::Resource), "because no resource-based policy allows the a:B action"),
+        (Verdict::NotAllowed(Missing::Boundary), "because no permissions boundary allows the a:B action"),
+        (Verdict::TooCostly, "because its policies cost more to evaluate than a request may: shorten them"),
+        (Verdict::AllowedAsRoot, "because it is reserved to the appliance"),
+    ] {
+        assert_eq!(verdict.because("a:B"), because);
+    }
+}

@@ -3,7 +3,7 @@
 //! ```text
 //!   packages ► RocksDB ► release binary ► firn server ./data ► first object (aws-cli)
 //!     ► sync in: cargo's registry sources (many small), wheel and binary (some large) ► list ► sync out ► compare
-//!     ► where the bytes lie ► an archive, two checkpoints, a quota, a lock (promises) ► what to try next
+//!     ► where the bytes lie ► an archive, two checkpoints, a quota, a lock, a restore (promises) ► what to try next
 //! ```
 //!
 //! It can be run again: the appliance is found running, and of the trees what is in the bucket already is not sent twice. Never:
@@ -21,6 +21,7 @@ use crate::{compile, packages, process, python};
 use appliance::{Appliance, Stays};
 use files::{Tree, empty_directory};
 use promises::Stage;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,9 +30,9 @@ const BUCKET: &str = "s3://demo";
 /// Runs all of it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let whole = Stopwatch::start();
-    say::line("firn's demo. On a machine of two cores the first run takes about 14 minutes:");
+    say::line("firn's demo. On a machine of two cores the first run takes 10 to 14 minutes:");
     say::line(
-        "  RocksDB 4 min 30 s (once per machine), the release binary 8 min 30 s; later runs take about 1.",
+        "  RocksDB 3 min 30 s to 4 min 30 s (once per machine), the release binary 6 min 30 s to 8 min 30 s; later runs take about 1.",
     );
     say::heading("1. packages and compilers");
     packages::ensure(&packages::for_demo())?;
@@ -46,7 +47,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let (watch, appliance) = begin(workspace, &workspace.root.join("data"), Stays::LeftRunning)?;
     show(workspace, &clients, &appliance, watch)?;
     say::heading(&format!("done after {}; the appliance goes on running", say::duration(whole.elapsed())));
-    farewell(workspace, &appliance);
+    // Nobody is left to tell when standard error is gone.
+    drop(farewell(workspace, &appliance, &mut std::io::stderr().lock()));
     Ok(())
 }
 
@@ -116,8 +118,10 @@ fn show(workspace: &Workspace, clients: &Path, appliance: &Appliance, watch: Sto
     stage.quota()?;
     say::heading("10. what is locked stays");
     stage.lock()?;
+    say::heading("11. what is archived comes back when it is asked for");
+    stage.archived()?;
 
-    say::heading("11. how the appliance is");
+    say::heading("12. how the appliance is");
     process::run(appliance.firn(&["status"]).arg(&appliance.directory))?;
     Ok(())
 }
@@ -235,23 +239,37 @@ fn shown<'a>(workspace: &Workspace, path: &'a Path) -> std::path::Display<'a> {
     path.strip_prefix(&workspace.root).unwrap_or(path).display()
 }
 
-fn farewell(workspace: &Workspace, appliance: &Appliance) {
-    say::line("next:");
-    for (line, purpose) in next_steps(&shown(workspace, &appliance.binary).to_string(), "./data") {
-        let purpose = if purpose.is_empty() { String::new() } else { format!("# {purpose}") };
-        say::line(format!("  {line:44}{purpose}").trim_end());
+fn farewell(workspace: &Workspace, appliance: &Appliance, out: &mut dyn Write) -> std::io::Result<()> {
+    let (binary, data) = (shown(workspace, &appliance.binary), shown(workspace, &appliance.directory));
+    writeln!(out, "next:")?;
+    for (line, purpose) in next_steps(&binary.to_string(), &data.to_string()) {
+        let purpose = if purpose.is_empty() { String::new() } else { format!(" # {purpose}") };
+        writeln!(out, "{}", format!("  {line:43}{purpose}").trim_end())?;
     }
+    Ok(())
 }
 
-/// Types what is printed at the end: all but the last line, which the caller does itself.
+/// Types what is printed at the end, line by line as it stands there; but the appliance is not ended by the last one.
 fn try_next_steps(workspace: &Workspace, appliance: &Appliance) -> Result<()> {
-    let (binary, data) = (shown(workspace, &appliance.binary), shown(workspace, &appliance.directory));
-    let steps = next_steps(&binary.to_string(), &data.to_string());
-    let [(env, _), rest @ .., _] = &steps;
-    for (line, _) in rest {
+    let mut printed = Vec::new();
+    farewell(workspace, appliance, &mut printed)
+        .map_err(|error| Error::failed(format!("tell what is next: {error}")))?;
+    let printed = String::from_utf8_lossy(&printed);
+    say::line(printed.trim_end());
+    let lines: Vec<&str> = printed.lines().skip(1).collect();
+    let [env, rest @ .., last] = &lines[..] else {
+        return Err(Error::failed(format!("the demo names no next steps at its end, but {printed:?}")));
+    };
+    if rest.is_empty() || !last.trim_start().starts_with("kill $(") {
+        return Err(Error::failed(format!(
+            "the demo does not end with steps and how to stop it, but {printed:?}"
+        )));
+    }
+    let is_there = last.replacen("kill ", "kill -0 ", 1);
+    for line in rest.iter().copied().chain([is_there.as_str()]) {
         let mut typed = Command::new("sh");
         // In front of it, as in the shell of whoever types them one after the other.
-        typed.args(["-c", &format!("{env} && {{ {line} ; }}")]).current_dir(&workspace.root);
+        typed.args(["-c", &format!("{env}\n{line}")]).current_dir(&workspace.root);
         process::run(&mut typed)?;
     }
     Ok(())

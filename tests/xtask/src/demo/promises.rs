@@ -3,6 +3,7 @@
 //! ```text
 //!   tar of a crate ─► cp --extract ─► compare          two checkpoints ─► dedup ─► du, compare
 //!   quota ─► one file too many ─► exit 5               object lock ─► rm of the version ─► exit 5, still there
+//!   GLACIER ─► cat ─► exit 6 ─► restore ─► compare
 //! ```
 //!
 //! Each step has a bucket or a prefix of its own and can be run again. What comes out otherwise than promised ends the demo.
@@ -20,6 +21,8 @@ use std::process::Command;
 
 /// Exit code of what the server refuses (docs/cli.md).
 const DENIED: i32 = 5;
+/// That of what is to be restored first.
+const ARCHIVED: i32 = 6;
 /// The largest crate that is packed, in bytes.
 const ARCHIVE_MAX: u64 = 64 << 20;
 /// What a changed checkpoint differs in, in bytes.
@@ -97,7 +100,7 @@ impl Stage<'_> {
         self.put(&piece, &format!("{PLACE}/fits"))?;
         let file = self.file(&piece)?;
         let mut second = self.appliance.firn(&["cp"]);
-        Self::refused(second.arg(&file).arg(format!("{PLACE}/is-too-much")))?;
+        Self::refused(second.arg(&file).arg(format!("{PLACE}/is-too-much")), DENIED)?;
         remove(&file)?;
         process::run(&mut self.appliance.firn(&["quota", "ls", PLACE]))
     }
@@ -122,9 +125,28 @@ impl Stage<'_> {
         self.put(b"paid: 12\n", &at)?;
         let stat = process::capture(&mut self.appliance.firn(&["--json", "stat", &at]))?;
         let Stat { version_id } = parse(&stat)?;
-        Self::refused(&mut self.appliance.firn(&["rm", "--version-id", &version_id, &at]))?;
+        Self::refused(&mut self.appliance.firn(&["rm", "--version-id", &version_id, &at]), DENIED)?;
         self.reads_as(&at, b"paid: 12\n")?;
         say::line(format!("{at} still reads as it was written"));
+        Ok(())
+    }
+
+    /// What is in an archived class is read once it was restored.
+    pub(super) fn archived(&self) -> Result<()> {
+        const BUCKET: &str = "demo-archive";
+        let at = format!("s3://{BUCKET}/models/old.pt");
+        let binary = &self.appliance.binary;
+        let mut model = std::fs::read(binary).map_err(|source| Error::at("read", binary, source))?;
+        model.truncate(CHANGED);
+        self.make(&format!("s3://{BUCKET}"))?;
+        let file = self.file(&model)?;
+        let put = ["put-object", "--bucket", BUCKET, "--key", "models/old.pt", "--storage-class", "GLACIER"];
+        self.s3api(&[&put[..], &["--body", &file.to_string_lossy()]].concat())?;
+        remove(&file)?;
+        Self::refused(&mut self.appliance.firn(&["cat", &at]), ARCHIVED)?;
+        process::run(&mut self.appliance.firn(&["restore", &at, "--days", "1", "--wait"]))?;
+        self.reads_as(&at, &model)?;
+        say::line(format!("{at} is restored for a day, and reads as it was written"));
         Ok(())
     }
 
@@ -166,15 +188,15 @@ impl Stage<'_> {
     }
 
     /// Runs what the server has to refuse, and shows how it does.
-    fn refused(command: &mut Command) -> Result<()> {
+    fn refused(command: &mut Command, code: i32) -> Result<()> {
         let output = process::output(command)?;
         let said = String::from_utf8_lossy(&output.stderr);
         say::line(format!("refused, as it should be: {}", said.trim_end()));
-        if output.status.code() == Some(DENIED) {
+        if output.status.code() == Some(code) {
             return Ok(());
         }
         let line = process::line_of(command);
-        Err(Error::Command { line, ended: format!("ended with {}, not with {DENIED}", output.status) })
+        Err(Error::Command { line, ended: format!("ended with {}, not with {code}", output.status) })
     }
 }
 

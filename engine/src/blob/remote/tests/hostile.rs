@@ -396,6 +396,24 @@ async fn a_queue_that_is_long_is_not_counted_at_each_status() {
 }
 
 #[tokio::test]
+async fn rows_that_can_not_be_read_hide_nothing_else_of_how_the_pool_stands() {
+    let mut far = Far::new(244).await;
+    far.put(3_000_000).await;
+    far.upload().await;
+    far.put(2_000_000).await;
+    let before = far.usage().await;
+    assert!(
+        before.waiting_blobs == 1 && before.live.get() > 3_000_000 && before.damaged_rows == 0,
+        "{before:?}"
+    );
+    let cut_short = Write::Put(upload_key(BlobId::from_bytes([7; 16])), "x".into());
+    far.world.commit(vec![cut_short]).await.unwrap();
+    let usage = far.usage().await;
+    assert_eq!((usage.waiting_blobs, usage.waiting, usage.damaged_rows), (2, before.waiting, 1));
+    assert_eq!((usage.waiting_since_ms, usage.live), (before.waiting_since_ms, before.live));
+}
+
+#[tokio::test]
 async fn a_cache_whose_disk_is_behind_is_passed_over() {
     let mut far = Far::new(234).await;
     far.put(3_000_000).await;

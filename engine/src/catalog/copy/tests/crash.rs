@@ -4,7 +4,7 @@ use super::{Arc, CopyState, Fault, Point, Progress, World, all, copy_tree, map, 
 use crate::catalog::Catalog;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[tokio::test]
 async fn a_step_that_fails_while_a_copy_is_made_costs_the_copy_alone() {
@@ -30,13 +30,40 @@ async fn a_step_that_fails_while_a_copy_is_made_costs_the_copy_alone() {
     }
 }
 
-/// What lies in a directory, whatever else goes on there. What a thread is just making ready holds nothing.
+/// What lies in a directory, whatever else goes on there. What a thread is just making ready holds nothing. RocksDB's files are of one
+/// moment: where its threads wrote meanwhile, all is kept anew.
 fn keep_image(from: &Path, to: &Path) {
-    copy_tree(from, to, &mut |from, to, _| {
-        sparse(from, to);
-        Ok(())
-    })
-    .unwrap();
+    loop {
+        let before = rows_files(from);
+        copy_tree(from, to, &mut |from, to, _| {
+            sparse(from, to);
+            Ok(())
+        })
+        .unwrap();
+        if rows_files(from) == before {
+            return;
+        }
+        super::remove_tree(to).unwrap();
+    }
+}
+
+/// Files of rows below a directory, with their lengths.
+fn rows_files(from: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![from.to_owned()];
+    while let Some(directory) = left.pop() {
+        let is_rows = directory.file_name().is_some_and(|name| name == "rows");
+        // What goes meanwhile is not there the next time.
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                left.push(entry.path());
+            } else if is_rows {
+                found.insert(entry.path(), metadata.len());
+            }
+        }
+    }
+    found
 }
 
 /// At each step both disks are kept as they are then, as the end of the process would leave them.

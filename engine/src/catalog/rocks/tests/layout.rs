@@ -128,7 +128,11 @@ async fn a_newer_group_is_refused_where_it_is_read() {
     newer[4..8].copy_from_slice(&crc.to_le_bytes());
     let restored = open(&dir.path().join("base")).unwrap();
     let refused = restored.apply_log(Bytes::from(newer)).await.unwrap_err();
-    assert!(matches!(refused, Error::Newer { found: 13, supported: 12, .. }), "{refused:?}");
+    let newest = u32::from(Layout::NEWEST.number());
+    assert!(
+        matches!(refused, Error::Newer { found, supported, .. } if (found, supported) == (newest + 1, newest)),
+        "{refused:?}"
+    );
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert_eq!(get(&restored, "b").await.unwrap(), None);
 }

@@ -113,7 +113,7 @@ async fn update(
         })
     })?;
     let about = BTreeMap::from([("access_key_id", args.id.clone()), ("status", status.to_lowercase())]);
-    session.output.print(&Changed { did, said: args.id.clone(), about, next: None })
+    session.output.print(&Changed { did, said: args.id.clone(), about, warnings: Vec::new(), next: None })
 }
 
 /// The next step where an access key is not found: a user's is found by its user alone.

@@ -13,6 +13,7 @@ use crate::text::{printable, quote_sh};
 use anyhow::Context as _;
 use client::Described;
 use plan::Plan;
+use security::policy::Form;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -67,6 +68,9 @@ struct Changed {
     /// What it is about: `user`, `group`, `policy` and the like, and their names.
     #[serde(flatten)]
     about: BTreeMap<&'static str, String>,
+    /// What is done, and may not be what was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// What comes next, for people.
     #[serde(skip)]
     next: Option<String>,
@@ -119,7 +123,7 @@ async fn create(
     session: &Session,
     (operation, kind, did): (&'static str, &str, &'static str),
     (new, more): (&Creation, &[(&str, &str)]),
-    next: Option<String>,
+    (next, warnings): (Option<String>, Vec<String>),
 ) -> anyhow::Result<Exit> {
     let name = format!("{kind}Name");
     let parameters = with(vec![(&name, &new.named.name)], [("Path", new.path.as_deref())]);
@@ -138,7 +142,10 @@ async fn create(
     let made = Thing::of(kind, &made.require_child(kind)?)?;
     let said = format!("{} ({})", made.name, made.arn);
     let about = BTreeMap::from([("kind", kind_of), ("name", made.name), ("arn", made.arn)]);
-    session.output.print(&Changed { did, said, about, next })
+    for warning in &warnings {
+        session.output.note(&format!("warning: {}", printable(warning)));
+    }
+    session.output.print(&Changed { did, said, about, warnings, next })
 }
 
 pub(super) async fn user(session: &Session, args: &User) -> anyhow::Result<Exit> {
@@ -151,7 +158,13 @@ pub(super) async fn user(session: &Session, args: &User) -> anyhow::Result<Exit>
             let (session, args) = at(session, verb);
             let name = &args.named.name;
             let next = format!("firn policy attach POLICY --user {name}; firn key create --user {name}");
-            create(&session, ("CreateUser", "User", "created the user"), (args, &[]), Some(next)).await
+            create(
+                &session,
+                ("CreateUser", "User", "created the user"),
+                (args, &[]),
+                (Some(next), Vec::new()),
+            )
+            .await
         }
         User::Rm(verb) => {
             let (session, args) = at(session, verb);
@@ -174,7 +187,7 @@ async fn membership(
     })?;
     let said = format!("{} ({})", args.user, args.group);
     let about = BTreeMap::from([("user", args.user.clone()), ("group", args.group.clone())]);
-    session.output.print(&Changed { did, said, about, next: None })
+    session.output.print(&Changed { did, said, about, warnings: Vec::new(), next: None })
 }
 
 pub(super) async fn group(session: &Session, args: &Group) -> anyhow::Result<Exit> {
@@ -185,7 +198,8 @@ pub(super) async fn group(session: &Session, args: &Group) -> anyhow::Result<Exi
         }
         Group::Create(verb) => {
             let (session, args) = at(session, verb);
-            create(&session, ("CreateGroup", "Group", "created the group"), (args, &[]), None).await
+            create(&session, ("CreateGroup", "Group", "created the group"), (args, &[]), (None, Vec::new()))
+                .await
         }
         Group::Rm(verb) => {
             let (session, args) = at(session, verb);
@@ -226,7 +240,8 @@ pub(super) async fn role(session: &Session, args: &Role) -> anyhow::Result<Exit>
             let trust = trust(args)?;
             let next = format!("firn policy attach POLICY --role {}", args.new.named.name);
             let more = [("AssumeRolePolicyDocument", trust.as_str())];
-            create(&session, ("CreateRole", "Role", "created the role"), (&args.new, &more), Some(next)).await
+            let then = (Some(next), policy::in_vain(&trust, Form::Trust));
+            create(&session, ("CreateRole", "Role", "created the role"), (&args.new, &more), then).await
         }
         Role::Rm(verb) => {
             let (session, args) = at(session, verb);

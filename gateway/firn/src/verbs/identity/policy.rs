@@ -2,12 +2,13 @@
 
 use super::plan::Plan;
 use super::{Changed, at, create, list, refused};
-use crate::cli::{Attachment, Connected, Holder, Policy, PolicyCreation};
+use crate::cli::{self, Attachment, Connected, Holder, PolicyCreation};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use anyhow::Context as _;
 use client::Client;
+use security::policy::{DOCUMENT_BYTES_MAX, Form, Policy};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
@@ -15,28 +16,28 @@ use std::io::{self, Read as _, Write};
 /// The longest document that is read: more than IAM takes.
 const DOCUMENT_MAX: u64 = 256 << 10;
 
-pub(in crate::verbs) async fn run(session: &Session, args: &Policy) -> anyhow::Result<Exit> {
+pub(in crate::verbs) async fn run(session: &Session, args: &cli::Policy) -> anyhow::Result<Exit> {
     match args {
-        Policy::Ls(verb) => {
+        cli::Policy::Ls(verb) => {
             let (session, args) = at(session, verb);
             list(&session, ("ListPolicies", "Policies", "Policy"), args).await
         }
-        Policy::Create(verb) => {
+        cli::Policy::Create(verb) => {
             let (session, args) = at(session, verb);
             make(&session, args).await
         }
-        Policy::Show(verb) => {
+        cli::Policy::Show(verb) => {
             let (session, args) = at(session, verb);
             show(&session, &args.name).await
         }
-        Policy::Rm(verb) => {
+        cli::Policy::Rm(verb) => {
             let (session, args) = at(session, verb);
             let client = session.client()?;
             let arn = arn(&client, &args.named.name).await?;
             Plan::policy(&client, &arn, args).await?.carry_out(&session, args.dry_run).await
         }
-        Policy::Attach(verb) => attach(session, verb, true).await,
-        Policy::Detach(verb) => attach(session, verb, false).await,
+        cli::Policy::Attach(verb) => attach(session, verb, true).await,
+        cli::Policy::Detach(verb) => attach(session, verb, false).await,
     }
 }
 
@@ -67,7 +68,14 @@ async fn make(session: &Session, args: &PolicyCreation) -> anyhow::Result<Exit> 
     read.with_context(|| format!("read the policy {}", args.document.display()))?;
     let next = format!("firn policy attach {} --user NAME", args.new.named.name);
     let more = [("PolicyDocument", text.as_str())];
-    create(session, ("CreatePolicy", "Policy", "created the policy"), (&args.new, &more), Some(next)).await
+    let then = (Some(next), in_vain(&text, Form::Identity));
+    create(session, ("CreatePolicy", "Policy", "created the policy"), (&args.new, &more), then).await
+}
+
+/// What a document says in vain. One that can't be read is the endpoint's to refuse.
+pub(super) fn in_vain(text: &str, form: Form) -> Vec<String> {
+    let policy = Policy::parse(text, form, DOCUMENT_BYTES_MAX);
+    policy.map(|policy| web::actions_in_vain(&policy)).unwrap_or_default()
 }
 
 /// A policy's document.
@@ -133,5 +141,5 @@ async fn attach(session: &Session, verb: &Connected<Attachment>, attaches: bool)
     let did = if attaches { "attached the policy to" } else { "detached the policy from" };
     let said = format!("{name} ({arn})");
     let about = BTreeMap::from([(holder, name.to_owned()), ("policy_arn", arn)]);
-    session.output.print(&Changed { did, said, about, next: None })
+    session.output.print(&Changed { did, said, about, warnings: Vec::new(), next: None })
 }

@@ -1,12 +1,13 @@
 //! Listings of objects (both versions of the API) and of versions.
 
 use super::list_page::Encoding;
-use super::{count, parse_version, write_algorithm, write_owner};
+use super::{count, parse_version, restore, write_algorithm, write_owner};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, xml};
 use crate::s3::date;
 use crate::s3::error::S3Error;
 use crate::xml::XmlWriter;
+use engine::clock::Timestamp;
 use http::StatusCode;
 use objectstore::{
     ListAfter, ListEntry, ListPage, ListRequest, PAGE_MAX, VersionEntry, VersionPage, VersionsRequest,
@@ -20,20 +21,24 @@ fn text(call: &Call, name: &str) -> String {
 }
 
 /// `x-amz-optional-object-attributes`: names, separated by commas. `RestoreStatus` is the only one there is. S3 shows it of objects
-/// that are being restored or were, and leaves it out of all others: nothing can be restored yet.
-fn check_optional_attributes(call: &Call) -> Result<(), S3Error> {
+/// that are being restored or were, and leaves it out of all others. As of when, where it is asked for.
+fn restores_as_of(call: &Call) -> Result<Option<Timestamp>, S3Error> {
     const NAME: &str = "x-amz-optional-object-attributes";
     let values = call.head.headers.get_all(NAME).iter().map(|value| value.to_str().unwrap_or("?"));
-    let mut names = values.flat_map(|value| value.split(',')).map(str::trim);
-    match names.find(|name| !matches!(*name, "" | "RestoreStatus")) {
-        None => Ok(()),
-        Some(other) => Err(S3Error::argument(NAME, other, "Invalid attribute name specified")),
+    let mut shown = None;
+    for name in values.flat_map(|value| value.split(',')).map(str::trim) {
+        match name {
+            "" => {}
+            "RestoreStatus" => shown = Some(call.state.clock.now()),
+            other => return Err(S3Error::argument(NAME, other, "Invalid attribute name specified")),
+        }
     }
+    Ok(shown)
 }
 
 /// `ListObjects`.
 pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
-    check_optional_attributes(call)?;
+    let restores = restores_as_of(call)?;
     let encoding = Encoding::parse(call)?;
     let marker = text(call, "marker");
     let request = ListRequest {
@@ -53,13 +58,13 @@ pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
     }
     write_limits(&mut out, &request, encoding);
     out.value("IsTruncated", page.next.is_some());
-    write_page(call, &mut out, &page, encoding, true);
+    write_page(call, &mut out, &page, encoding, (true, restores));
     Ok(xml(StatusCode::OK, out.finish()))
 }
 
 /// `ListObjectsV2`.
 pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
-    check_optional_attributes(call)?;
+    let restores = restores_as_of(call)?;
     let encoding = Encoding::parse(call)?;
     let start_after = call.query.non_empty("start-after");
     let after = match (call.query.get("continuation-token"), start_after) {
@@ -85,7 +90,7 @@ pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
     write_limits(&mut out, &request, encoding);
     out.value("IsTruncated", page.next.is_some());
     let with_owner = call.query.get("fetch-owner").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    write_page(call, &mut out, &page, encoding, with_owner);
+    write_page(call, &mut out, &page, encoding, (with_owner, restores));
     Ok(xml(StatusCode::OK, out.finish()))
 }
 
@@ -97,7 +102,13 @@ fn write_limits(out: &mut XmlWriter, request: &ListRequest, encoding: Encoding) 
     encoding.write(out);
 }
 
-fn write_page(call: &Call, out: &mut XmlWriter, page: &ListPage, encoding: Encoding, with_owner: bool) {
+fn write_page(
+    call: &Call,
+    out: &mut XmlWriter,
+    page: &ListPage,
+    encoding: Encoding,
+    (with_owner, restores): (bool, Option<Timestamp>),
+) {
     out.reserve(page.entries.iter().map(|entry| ENTRY_BYTES + entry.key.as_bytes().len()).sum());
     for entry in &page.entries {
         out.start("Contents");
@@ -107,6 +118,9 @@ fn write_page(call: &Call, out: &mut XmlWriter, page: &ListPage, encoding: Encod
             write_owner(call, out, "Owner", entry.owner);
         }
         out.value("StorageClass", entry.class);
+        if let Some(now) = restores {
+            restore::write(out, entry.restore, now);
+        }
         out.end();
     }
     encoding.write_prefixes(out, &page.common_prefixes);
@@ -121,7 +135,7 @@ fn write_entry(out: &mut XmlWriter, entry: &ListEntry) {
 
 /// `ListObjectVersions`.
 pub(super) async fn versions(call: &Call) -> Result<Answer, S3Error> {
-    check_optional_attributes(call)?;
+    let restores = restores_as_of(call)?;
     let encoding = Encoding::parse(call)?;
     let key_marker = call.query.non_empty("key-marker").map(str::to_owned);
     let version_marker = match (call.query.get("version-id-marker"), &key_marker) {
@@ -145,10 +159,15 @@ pub(super) async fn versions(call: &Call) -> Result<Answer, S3Error> {
         max_keys: count(call, "max-keys", PAGE_MAX)?,
     };
     let page = call.state.store.list_versions(request.clone()).await?;
-    Ok(xml(StatusCode::OK, render_versions(call, &request, &page, encoding)))
+    Ok(xml(StatusCode::OK, render_versions(call, &request, &page, (encoding, restores))))
 }
 
-fn render_versions(call: &Call, request: &VersionsRequest, page: &VersionPage, encoding: Encoding) -> String {
+fn render_versions(
+    call: &Call,
+    request: &VersionsRequest,
+    page: &VersionPage,
+    (encoding, restores): (Encoding, Option<Timestamp>),
+) -> String {
     let mut out = XmlWriter::document("ListVersionsResult");
     out.text("Name", request.bucket.as_str());
     out.text("Prefix", &encoding.apply(&request.prefix));
@@ -167,13 +186,18 @@ fn render_versions(call: &Call, request: &VersionsRequest, page: &VersionPage, e
     encoding.write(&mut out);
     out.value("IsTruncated", page.next_key.is_some());
     for entry in &page.entries {
-        write_version(call, &mut out, entry, encoding);
+        write_version(call, &mut out, entry, (encoding, restores));
     }
     encoding.write_prefixes(&mut out, &page.common_prefixes);
     out.finish()
 }
 
-fn write_version(call: &Call, out: &mut XmlWriter, entry: &VersionEntry, encoding: Encoding) {
+fn write_version(
+    call: &Call,
+    out: &mut XmlWriter,
+    entry: &VersionEntry,
+    (encoding, restores): (Encoding, Option<Timestamp>),
+) {
     out.start(if entry.object.is_some() { "Version" } else { "DeleteMarker" });
     out.text("Key", &encoding.apply(entry.key.as_str()));
     out.value("VersionId", entry.version);
@@ -182,6 +206,9 @@ fn write_version(call: &Call, out: &mut XmlWriter, entry: &VersionEntry, encodin
         Some(object) => {
             write_entry(out, object);
             out.value("StorageClass", object.class);
+            if let Some(now) = restores {
+                restore::write(out, object.restore, now);
+            }
         }
         None => out.text("LastModified", &date::iso(entry.modified)),
     }

@@ -21,6 +21,7 @@ mod payment;
 mod policy;
 mod post;
 mod put;
+mod restore;
 mod tagging;
 mod unset;
 mod website;
@@ -123,6 +124,7 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::AbortMultipartUpload => multipart::abort(call).await,
         Op::ListParts => multipart::list_parts(call).await,
         Op::ListMultipartUploads => multipart::list_uploads(call).await,
+        Op::RestoreObject => restore::object(call, body).await,
         Op::GetBucketTagging => tagging::of_bucket(call).await,
         Op::PutBucketTagging => tagging::set_of_bucket(call, body).await,
         Op::DeleteBucketTagging => tagging::remove_of_bucket(call).await,

@@ -1,6 +1,6 @@
 //! Objects on their way out: GET, HEAD and attributes.
 
-use super::{checksum_element, lock, set_checksum, set_version, tagging, version, write_checksum};
+use super::{checksum_element, lock, restore, set_checksum, set_version, tagging, version, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
@@ -119,6 +119,7 @@ fn answer_head(
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
     set_info(&mut head, info);
+    restore::show(&mut head, info.restore, call.state.clock.now());
     customer::show(&mut head, info.encrypted_by, brought);
     head.extend(shown);
     set_system(&mut head, &info.metadata.system);

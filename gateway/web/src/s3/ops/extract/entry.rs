@@ -33,7 +33,7 @@ pub(super) fn describe(
     common: &Common,
 ) -> Result<(Metadata, StorageClass), S3Error> {
     let own = headers::metadata(own_headers)?;
-    let class = headers::storage_class(own_headers)?.unwrap_or(common.class);
+    let class = headers::class_of_entry(own_headers)?.unwrap_or(common.class);
     let mut metadata = common.metadata.clone();
     let by_name = std::str::from_utf8(&entry.name).ok().and_then(content_type_of);
     metadata.system.content_type = own.system.content_type.or_else(|| by_name.map(str::to_owned));

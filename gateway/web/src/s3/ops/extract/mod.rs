@@ -154,7 +154,7 @@ pub(super) async fn object(
     let wish = Wish::take(&mut metadata.user)?;
     // They are the archive's.
     (metadata.system.content_type, metadata.system.content_encoding) = (None, None);
-    let class = headers::storage_class(request_headers)?.unwrap_or_default();
+    let class = headers::class_of_entry(request_headers)?.unwrap_or_default();
     let report = Report::new(call, wish.report)?;
     let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
     let encrypted_by = if customer_key.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };

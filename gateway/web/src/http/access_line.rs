@@ -1,5 +1,5 @@
-//! Access lines: one in the appliance's own log for each answer of the S3 door, what never became a request included. A bucket's
-//! server access log is another thing (`logged.rs`).
+//! Access lines: one in the appliance's own log for each answer of the HTTP port, what never became a request included. A bucket's
+//! server access log is another thing (`s3/logged.rs`).
 //!
 //! Never a query: it may hold a signature.
 
@@ -19,7 +19,7 @@ pub(crate) struct AccessLine<'a> {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) access_key_id: Option<&'a str>,
-    /// Bytes of the answer's body.
+    /// Bytes of the answer's body that went out.
     pub(crate) sent: u64,
     /// From the request's head to the answer's end.
     pub(crate) took: Duration,

@@ -4,11 +4,8 @@
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
 use super::access_line::AccessLine;
-use super::audited::Audited;
-use super::late::Late;
-use super::logged::Logged;
-use super::operation::Operation;
 use crate::metrics::OperationLabels;
+use crate::s3::{Audited, Late, Logged};
 use crate::state::State;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -64,14 +61,14 @@ pub(crate) fn json(status: StatusCode, document: String) -> Answer {
 }
 
 /// A page for people.
-pub(super) fn html(status: StatusCode, document: String) -> Answer {
+pub(crate) fn html(status: StatusCode, document: String) -> Answer {
     let mut answer = respond(status, Content::Whole(document.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     answer
 }
 
 /// An XML answer that is still being worked on.
-pub(super) fn xml_late(late: Late) -> Answer {
+pub(crate) fn xml_late(late: Late) -> Answer {
     let mut answer = respond(StatusCode::OK, Content::Late(Box::new(late)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer
@@ -103,7 +100,7 @@ pub(crate) fn set_amz(headers: &mut HeaderMap, name: &'static str, value: &str) 
 
 impl AnswerBody {
     /// The document of an answer made by [`xml`]; nothing of any other.
-    pub(super) fn into_document(self) -> Bytes {
+    pub(crate) fn into_document(self) -> Bytes {
         match self.content {
             Content::Whole(document) => document,
             _ => Bytes::new(),
@@ -185,8 +182,10 @@ impl Body for AnswerBody {
 /// What is recorded of a request, once the answer's body is done with: in metrics, as an access line, in its bucket's log.
 pub(crate) struct Record {
     pub(crate) state: Arc<State>,
+    /// `None`: S3.
+    pub(crate) service: Option<&'static str>,
     pub(crate) request_id: String,
-    pub(crate) operation: Option<Operation>,
+    pub(crate) operation: &'static str,
     pub(crate) method: http::Method,
     pub(crate) path: String,
     pub(crate) status: StatusCode,
@@ -196,8 +195,6 @@ pub(crate) struct Record {
     pub(crate) sent: u64,
     /// Where the bucket is logged: what its record has of it so far.
     pub(crate) logged: Option<Box<Logged>>,
-    /// The host is a website's.
-    pub(crate) website: bool,
     /// Where a trail takes data events: what its record has of it so far.
     pub(crate) audited: Option<Box<Audited>>,
 }
@@ -206,8 +203,9 @@ impl Record {
     fn failed(&self, error: &objectstore::Error) {
         tracing::error!(
             request_id = %self.request_id,
+            operation = self.operation,
             %error,
-            "failed to send the rest of an object; the connection is cut"
+            "failed to send the rest of an answer; the connection is cut"
         );
     }
 }
@@ -215,10 +213,13 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let took = self.state.clock.boottime().saturating_sub(self.started);
-        let operation = self.operation.map_or("Unknown", Operation::name);
-        let metrics = &self.state.metrics;
-        metrics.answered(operation, self.status);
-        metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
+        let (metrics, operation) = (&self.state.metrics, self.operation);
+        if let Some(service) = self.service {
+            metrics.called(service, operation, self.status, took);
+        } else {
+            metrics.answered(operation, self.status);
+            metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
+        }
         metrics.bytes_out.inc_by(self.sent);
         AccessLine {
             request_id: &self.request_id,

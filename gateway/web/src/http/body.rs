@@ -7,9 +7,8 @@
 //! The last piece is given out only after everything before it is proven: the payload's SHA-256, or the chunk and
 //! trailer signatures. An operation that has seen `None` has a body that is whole.
 
-use super::code::Code;
-use super::error::S3Error;
-use super::headers::digits;
+use super::BodyError;
+use super::head::digits;
 use crate::budget::{Budget, Sender, Share};
 use crate::config::Limits;
 use aws_lc_rs::digest;
@@ -130,13 +129,13 @@ impl RequestBody {
     }
 
     /// Tells who signed, and what the signature says about the body.
-    pub(crate) fn expect_signed(&mut self, signed: &Signed, headers: &HeaderMap) -> Result<(), S3Error> {
+    pub(crate) fn expect_signed(&mut self, signed: &Signed, headers: &HeaderMap) -> Result<(), BodyError> {
         self.signed_by(Sender::Key(signed.access_key_id.clone()));
         self.expect(&signed.payload, headers)
     }
 
     /// Tells what the signature says about the body.
-    pub(crate) fn expect(&mut self, payload: &Payload, headers: &HeaderMap) -> Result<(), S3Error> {
+    pub(crate) fn expect(&mut self, payload: &Payload, headers: &HeaderMap) -> Result<(), BodyError> {
         self.decoder = Decoder::for_request(payload, headers)?;
         if self.decoder.is_some() {
             self.length = decoded_length(headers);
@@ -150,13 +149,13 @@ impl RequestBody {
 
     /// The same of a request without a signature: it may come in chunks that are not signed either. A digest that it claims is
     /// compared as if it were signed for.
-    pub(crate) fn expect_unsigned(&mut self, headers: &HeaderMap) -> Result<(), S3Error> {
+    pub(crate) fn expect_unsigned(&mut self, headers: &HeaderMap) -> Result<(), BodyError> {
         match headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes) {
             Some(b"STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
                 self.expect(&Payload::StreamingUnsignedTrailer, headers)
             }
             // Chunk signatures of nobody: their frames must not become the object's bytes.
-            Some(declared) if declared.starts_with(b"STREAMING-") => Err(S3Error::new(Code::AccessDenied)),
+            Some(declared) if declared.starts_with(b"STREAMING-") => Err(BodyError::Signatures),
             Some(declared) => {
                 let mut hash = [0; 32];
                 self.expected_hash = hex::decode_to_slice(declared, &mut hash).ok().map(|()| hash);
@@ -177,7 +176,7 @@ impl RequestBody {
     }
 
     /// The next piece; `None` when the body is whole and proven.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         while !self.ended {
             if let Some(decoder) = &mut self.decoder {
                 match decoder.push(&mut self.input)? {
@@ -209,23 +208,24 @@ impl RequestBody {
         Ok(None)
     }
 
-    fn check_hash(&mut self) -> Result<(), S3Error> {
+    fn check_hash(&mut self) -> Result<(), BodyError> {
         let Some(expected) = self.expected_hash.take() else { return Ok(()) };
         let hash = std::mem::replace(&mut self.hash, digest::Context::new(&digest::SHA256)).finish();
         match <[u8; 32]>::try_from(hash.as_ref()) {
             Ok(computed) if computed == expected => Ok(()),
-            Ok(computed) => Err(AuthError::content_sha256_mismatch(&expected, &computed).into()),
-            Err(_) => Err(S3Error::new(Code::InternalError)),
+            Ok(computed) => Err(BodyError::Digest(AuthError::content_sha256_mismatch(&expected, &computed))),
+            Err(_) => Err(BodyError::Internal("a SHA-256 has another length")),
         }
     }
 
     /// After the last chunk nothing may follow, neither in the decoder's input nor in the frames behind it.
-    async fn expect_nothing_more(&mut self) -> Result<(), S3Error> {
+    async fn expect_nothing_more(&mut self) -> Result<(), BodyError> {
         loop {
-            let decoder = self.decoder.as_mut().ok_or_else(|| S3Error::new(Code::InternalError))?;
+            let decoder =
+                self.decoder.as_mut().ok_or(BodyError::Internal("the decoder of a body is gone"))?;
             match decoder.push(&mut self.input)? {
                 Event::NeedMore => {}
-                Event::Data(_) | Event::End { .. } => return Err(S3Error::new(Code::IncompleteBody)),
+                Event::Data(_) | Event::End { .. } => return Err(BodyError::Incomplete),
             }
             match self.frame().await? {
                 Some(input) => self.input = input,
@@ -240,7 +240,7 @@ impl RequestBody {
         &mut self,
         budget: &Budget,
         memory: ByteCount,
-    ) -> Result<MemoryHold, S3Error> {
+    ) -> Result<MemoryHold, BodyError> {
         if self.ended {
             return Ok(MemoryHold::default());
         }
@@ -252,7 +252,7 @@ impl RequestBody {
         &mut self,
         budget: &Budget,
         memory: ByteCount,
-    ) -> Result<MemoryHold, S3Error> {
+    ) -> Result<MemoryHold, BodyError> {
         let share = match self.share.take() {
             Some(share) => share,
             None => budget.reserve(&self.sender, memory).await?,
@@ -266,7 +266,7 @@ impl RequestBody {
     }
 
     /// All of a small body, and at most `max` bytes. Memory for it, and for what is made of it, is reserved until the request is answered.
-    pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Budget) -> Result<Bytes, S3Error> {
+    pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Budget) -> Result<Bytes, BodyError> {
         let length = self.length_of_document(max)?;
         self.reserve(budget, ByteCount::new(length.get() * TIMES_OF_DOCUMENT)).await?;
         self.collect_reserved(max, length).await
@@ -277,7 +277,7 @@ impl RequestBody {
         &mut self,
         max: ByteCount,
         budget: &Budget,
-    ) -> Result<Bytes, S3Error> {
+    ) -> Result<Bytes, BodyError> {
         let length = self.length_of_document(max)?;
         if !self.ended {
             let memory = ByteCount::new(length.get() * TIMES_OF_DOCUMENT);
@@ -287,15 +287,15 @@ impl RequestBody {
     }
 
     /// How long a document may be, by what the request says.
-    fn length_of_document(&self, max: ByteCount) -> Result<ByteCount, S3Error> {
+    fn length_of_document(&self, max: ByteCount) -> Result<ByteCount, BodyError> {
         match self.length {
-            Some(length) if length > max => Err(document_too_large(max)),
+            Some(length) if length > max => Err(BodyError::TooLarge { max }),
             Some(length) => Ok(length),
             None => Ok(max),
         }
     }
 
-    async fn collect_reserved(&mut self, max: ByteCount, length: ByteCount) -> Result<Bytes, S3Error> {
+    async fn collect_reserved(&mut self, max: ByteCount, length: ByteCount) -> Result<Bytes, BodyError> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
         // In one piece from the start: growing would hold it twice.
@@ -305,7 +305,7 @@ impl RequestBody {
         let mut piece = Some(second);
         while let Some(data) = piece {
             if ByteCount::from(all.len() + data.len()) > max {
-                return Err(document_too_large(max));
+                return Err(BodyError::TooLarge { max });
             }
             all.extend_from_slice(&data);
             piece = self.next().await?;
@@ -314,7 +314,7 @@ impl RequestBody {
     }
 
     /// The next frame as it came.
-    async fn frame(&mut self) -> Result<Option<Bytes>, S3Error> {
+    async fn frame(&mut self) -> Result<Option<Bytes>, BodyError> {
         if self.expectation == Expectation::Waiting {
             self.expectation = Expectation::Settled;
         }
@@ -334,7 +334,7 @@ impl RequestBody {
             let bytes = ByteCount::from(data.as_ref().map_or(0, Bytes::len));
             if let Some(share) = self.share.as_ref().filter(|share| share.brought(bytes)) {
                 if !self.incoming.is_end_stream() {
-                    return Err(in_the_way());
+                    return Err(BodyError::InTheWay);
                 }
                 share.is_over();
             }
@@ -353,22 +353,19 @@ impl RequestBody {
     fn no_frame(
         &mut self,
         end: &Result<Option<hyper::Result<Frame<Bytes>>>, Late>,
-    ) -> Result<Option<Bytes>, S3Error> {
+    ) -> Result<Option<Bytes>, BodyError> {
         if let Some(share) = self.share.as_ref().filter(|_| end.is_ok()) {
             share.is_over();
         }
         match end {
-            Ok(Some(_)) if self.announced.is_none() => Err(S3Error::with(
-                Code::IncompleteBody,
-                "The request body ended before its last chunk, or its chunked transfer encoding is malformed.",
-            )),
-            Ok(Some(_)) => Err(S3Error::new(Code::IncompleteBody)),
+            Ok(Some(_)) if self.announced.is_none() => Err(BodyError::Unended),
+            Ok(Some(_)) => Err(BodyError::Incomplete),
             Ok(None) => {
                 self.read_out = true;
                 Ok(None)
             }
-            Err(Late::Slow) => Err(S3Error::new(Code::RequestTimeout)),
-            Err(Late::InTheWay) => Err(in_the_way()),
+            Err(Late::Slow) => Err(BodyError::Slow),
+            Err(Late::InTheWay) => Err(BodyError::InTheWay),
         }
     }
 
@@ -400,10 +397,6 @@ impl RequestBody {
     }
 }
 
-fn document_too_large(max: ByteCount) -> S3Error {
-    S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
-}
-
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     digits(headers.get(name)?.to_str().ok()?.trim())
 }
@@ -423,11 +416,6 @@ enum Late {
     Slow,
     /// It brings little, and others wait for its memory.
     InTheWay,
-}
-
-fn in_the_way() -> S3Error {
-    let message = "The request's body stalled, and other requests waited for the memory that it held.";
-    S3Error::with(Code::RequestTimeout, message)
 }
 
 /// Gives up on a body that comes too slowly: each window of waiting must bring its minimum.
