@@ -203,6 +203,7 @@ impl Audit {
     pub(super) async fn deliver(&self) -> crate::Result<(u64, Duration)> {
         let mut done = self.sweep().await?;
         let trails: Vec<Arc<TrailRow>> = self.trails.lock().values().cloned().collect();
+        self.forget_failing(&trails);
         let (mut trouble, is_idle) = (None, trails.is_empty());
         for trail in trails {
             match self.deliver_one(&trail).await {
@@ -227,6 +228,7 @@ impl Audit {
         if self.plan_digest(trail, &mut state).await? {
             done += u64::from(self.write_digest(trail, &mut state).await?);
         }
+        self.note_failing(trail, &state);
         Ok(done)
     }
 

@@ -24,6 +24,7 @@ mod deliver;
 mod digest;
 mod error;
 mod event;
+mod health;
 mod history;
 mod queue;
 mod row;
@@ -38,6 +39,7 @@ mod who;
 pub use deliver::{Destination, File, Sink, SinkError};
 pub use error::{AuditError, Code, Result};
 pub use event::{Category, Event, Failure, Resource, bounded};
+pub use health::{FailingTrail, Health};
 pub use history::{Attribute, Found, Lookup, Page};
 pub use queue::Unkept;
 pub use selector::{AdvancedSelector, DataResource, EventSelector, FieldSelector, ReadWrite, Selectors};
@@ -97,6 +99,8 @@ pub struct Audit {
     changing: tokio::sync::Mutex<()>,
     /// Bytes of parts of the history, and of what waits for trails.
     held: Mutex<HashMap<row::Held, i64>>,
+    /// Trails whose files can't be written.
+    failing: health::Failing,
     /// Something is due for a trail.
     trail_bell: Arc<Notify>,
     /// A part of a history is too large.
@@ -128,6 +132,7 @@ impl Audit {
             trails: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             held: Mutex::default(),
+            failing: health::Failing::default(),
             trail_bell: Arc::default(),
             tidy_bell: Arc::default(),
         });

@@ -19,6 +19,7 @@ use engine::clock::Timestamp;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -86,12 +87,28 @@ struct Lines {
 pub(super) struct Waiting {
     lines: Mutex<Lines>,
     places: Arc<Semaphore>,
+    /// Records lost since the start.
+    lost: AtomicU64,
     pub(super) bell: Arc<Notify>,
 }
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self { lines: Mutex::default(), places: Arc::new(Semaphore::new(CALLS_MAX)), bell: Arc::default() }
+        Self {
+            lines: Mutex::default(),
+            places: Arc::new(Semaphore::new(CALLS_MAX)),
+            lost: AtomicU64::new(0),
+            bell: Arc::default(),
+        }
+    }
+}
+
+impl Waiting {
+    /// How many wait, and how many were lost since the start.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let lines = self.lines.lock();
+        let waiting = lines.calls.len() + lines.data.len();
+        (waiting as u64, self.lost.load(Ordering::Relaxed))
     }
 }
 
@@ -212,7 +229,13 @@ impl Audit {
         }
     }
 
-    fn lose_of(&self, account: AccountId, (count, since, why): (u64, Timestamp, &'static str)) {
+    fn lose_of(&self, account: AccountId, what: (u64, Timestamp, &'static str)) {
+        self.waiting.lost.fetch_add(what.0, Ordering::Relaxed);
+        self.tell_of(account, what);
+    }
+
+    /// Has the next commit that comes through say so.
+    fn tell_of(&self, account: AccountId, (count, since, why): (u64, Timestamp, &'static str)) {
         let mut lines = self.waiting.lines.lock();
         let lost = lines.lost.entry(account).or_insert(Lost { count: 0, since, why });
         lost.count += count;
@@ -346,7 +369,7 @@ impl Audit {
             }
             Err(error) => {
                 for (account, Lost { count, since, why }) in std::mem::take(lost) {
-                    self.lose_of(account, (count, since, why));
+                    self.tell_of(account, (count, since, why));
                 }
                 if !std::mem::replace(&mut self.waiting.lines.lock().complained, true) {
                     tracing::error!(%error, "failed to write audit records");

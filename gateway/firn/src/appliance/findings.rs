@@ -32,6 +32,7 @@ impl Appliance {
         findings.extend(super::inventories::findings(&self.store.failing_inventories(), self.clock.now()));
         findings.extend(super::lifecycle::findings(&self.store.damaged_lifecycles()));
         findings.extend(super::access_logs::findings(&self.store.log_status(), self.clock.now()));
+        findings.extend(super::audit::findings(&self.audit.health()));
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.
             if let Some(error) = worker.last_error.filter(|_| !worker.name.starts_with("backup-")) {

@@ -6,6 +6,7 @@
 //! ```
 
 mod access_logs;
+mod audit;
 mod banner;
 mod buckets;
 mod dedup;

@@ -7,6 +7,7 @@
 //! loses nothing that was acknowledged: neither does SIGKILL.
 
 use super::access_logs;
+use super::audit;
 use super::banner::{Banner, Secrets};
 use super::descriptors::{self, Descriptors};
 use super::events::EventMetrics;
@@ -117,6 +118,7 @@ async fn serve(
     logging.register(&mut registry);
     quotas::register(&mut registry, &appliance.store);
     access_logs::register(&mut registry, &appliance.store);
+    audit::register(&mut registry, &appliance.audit);
     registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
     let bodies_max = config.bodies_max.unwrap_or_else(config::of_bodies);
     if let Some(memory) = config::of_machine().filter(|memory| *memory < bodies_max) {

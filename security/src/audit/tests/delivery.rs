@@ -215,6 +215,37 @@ async fn a_trail_whose_bucket_takes_nothing_holds_up_nobody_and_says_what_it_los
 }
 
 #[tokio::test]
+async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_is_gone() {
+    let mut bench = Bench::new().await;
+    bench.trail("trail").await;
+    keep(&bench, &["CreateBucket"]).await;
+    *bench.bucket.refuses.lock() = Some(SinkError::NoBucket);
+    bench.work().await;
+    let wanted = super::super::FailingTrail {
+        arn: bench.audit.trail_arn(own(), "trail"),
+        bucket: "logs".to_owned(),
+        error: "NoSuchBucket".to_owned(),
+    };
+    assert_eq!(bench.audit.health().failing, std::slice::from_ref(&wanted));
+    // The next process knows it from its first round on, though it is too early to try again.
+    bench.crash().await;
+    bench.work().await;
+    assert_eq!(bench.audit.health().failing, std::slice::from_ref(&wanted));
+    *bench.bucket.refuses.lock() = None;
+    bench.clock.advance(Duration::from_mins(5));
+    bench.work().await;
+    assert_eq!((bench.audit.health().failing.len(), bench.delivered().len()), (0, 1));
+    keep(&bench, &["DeleteBucket"]).await;
+    bench.clock.advance(Duration::from_mins(5));
+    *bench.bucket.refuses.lock() = Some(SinkError::NoBucket);
+    bench.work().await;
+    assert_eq!(bench.audit.health().failing, [wanted]);
+    bench.audit.delete_trail(own(), "trail").await.unwrap();
+    bench.work().await;
+    assert!(bench.audit.health().failing.is_empty());
+}
+
+#[tokio::test]
 async fn that_a_trail_was_stopped_is_the_last_that_it_has() {
     let bench = Bench::new().await;
     bench.trail("trail").await;

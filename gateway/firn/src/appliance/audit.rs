@@ -1,0 +1,122 @@
+//! What `doctor` and `/metrics` say of the audit trail: what was lost of it, and which trails can't write their files.
+
+use crate::report::finding::Finding;
+use crate::text::counted;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use security::audit::{Audit, Health};
+use std::fmt;
+use std::sync::Arc;
+
+/// Trails that get a line of their own.
+const LINES_MAX: usize = 20;
+
+/// A fault for what was lost and for each trail that fails, each with what mends it; nothing where all is well.
+pub(super) fn findings(health: &Health) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if health.lost > 0 {
+        let text = format!(
+            "{} lost since the start, {} of which no record says so yet",
+            counted(health.lost, "record of the audit trail was", "records of the audit trail were"),
+            health.untold
+        );
+        let fix = "the log (firn server's) says what could not be written; events called AuditEventsLost say how many, since when and why: \
+                   aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=AuditEventsLost";
+        findings.push(Finding::fault("audit", text, fix));
+    }
+    findings.extend(health.failing.iter().take(LINES_MAX).map(|trail| {
+        let (arn, bucket) = (&trail.arn, &trail.bucket);
+        let text = format!("{arn} does not write into {bucket}: {}", trail.error);
+        let fix = format!(
+            "make {bucket} again or room in it, let cloudtrail.amazonaws.com write there by its policy, or give the trail another \
+             (aws cloudtrail update-trail); what waits, up to 256 MiB, is tried again by itself"
+        );
+        Finding::fault("audit", text, fix)
+    }));
+    findings
+}
+
+/// Registers its metrics.
+pub(super) fn register(registry: &mut Registry, audit: &Arc<Audit>) {
+    registry.register_collector(Box::new(AuditMetrics(Arc::clone(audit))));
+}
+
+struct AuditMetrics(Arc<Audit>);
+
+impl fmt::Debug for AuditMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditMetrics")
+    }
+}
+
+impl Collector for AuditMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        encode(&self.0.health(), encoder)
+    }
+}
+
+fn encode(health: &Health, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let gauges = [
+        ("firn_audit_waiting", "Calls and data events whose records wait for their commit", health.waiting),
+        (
+            "firn_audit_trails_failing",
+            "Trails whose last file could not be written",
+            health.failing.len() as u64,
+        ),
+    ];
+    for (name, help, number) in gauges {
+        let gauge = ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX));
+        gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    let help = "Records of the audit trail that were lost, one for each account that should have had it";
+    let lost = encoder.encode_descriptor("firn_audit_lost", help, None, MetricType::Counter)?;
+    ConstCounter::new(health.lost).encode(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{encode, findings};
+    use prometheus_client::collector::Collector;
+    use prometheus_client::encoding::DescriptorEncoder;
+    use prometheus_client::registry::Registry;
+    use security::audit::{FailingTrail, Health};
+
+    #[derive(Debug)]
+    struct Of(Health);
+
+    impl Collector for Of {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+            encode(&self.0, encoder)
+        }
+    }
+
+    #[test]
+    fn what_was_lost_of_the_audit_trail_and_trails_that_fail_are_faults_and_figures() {
+        assert!(findings(&Health { waiting: 3, ..Health::default() }).is_empty());
+        let failing = FailingTrail {
+            arn: "arn:aws:cloudtrail:us-east-1:000000000001:trail/all".to_owned(),
+            bucket: "logs".to_owned(),
+            error: "NoSuchBucket".to_owned(),
+        };
+        let health = Health { lost: 2, untold: 1, waiting: 3, failing: vec![failing] };
+        let found = findings(&health);
+        assert_eq!(found.len(), 2, "{found:?}");
+        for (finding, says) in found.iter().zip([
+            "2 records of the audit trail were lost since the start, 1 of which no record says so yet",
+            "trail/all does not write into logs: NoSuchBucket",
+        ]) {
+            assert!(!finding.ok && finding.fix.is_some() && finding.detail.contains(says), "{finding:?}");
+        }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Of(health)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in ["firn_audit_lost_total 2", "firn_audit_waiting 3", "firn_audit_trails_failing 1"] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+    }
+}
