@@ -3,6 +3,7 @@
 
 use crate::budget::Crowded;
 use engine::unit::ByteCount;
+use http::StatusCode;
 use security::chunked::ChunkError;
 use security::sigv4::AuthError;
 
@@ -30,6 +31,18 @@ pub(crate) enum HeadError {
     /// It names no host, or not one.
     #[error("{0}")]
     Host(&'static str),
+}
+
+impl HeadError {
+    /// Status and code where the protocol has none of its own for it: of the query and the JSON protocol.
+    pub(crate) const fn told(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            Self::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
+            Self::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            Self::Framing | Self::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
+        }
+    }
 }
 
 /// Why a body, or the rest of it, is not had.

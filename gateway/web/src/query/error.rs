@@ -238,12 +238,7 @@ impl From<MarkerError> for QueryError {
 
 impl From<HeadError> for QueryError {
     fn from(error: HeadError) -> Self {
-        let (status, code) = match error {
-            HeadError::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
-            HeadError::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
-            HeadError::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
-            HeadError::Framing | HeadError::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
-        };
+        let (status, code) = error.told();
         Self::new(status, code, error.to_string())
     }
 }

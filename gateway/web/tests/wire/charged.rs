@@ -162,12 +162,14 @@ async fn comes_whole_late(world: &World) -> bool {
         turn.await.unwrap();
     }
     let stored = whole[0].answer().await.unwrap();
-    assert_eq!(stored.status, 200, "{stored:?}");
+    // Where nobody had seen the last bytes when it was told so, it is one that was late.
+    let came = stored.status == 200;
+    assert!(came || count(&[stored], 400, "RequestTimeout") == 1);
     assert_eq!(next[0].head().await.unwrap().status, 100);
     let ended = metric(world, "firn_s3_bodies_ended_total").await - before;
     drop((whole, next));
     while_time_passes(world, until_held(world, 0)).await;
-    ended == 1
+    ended == 1 && came
 }
 
 /// One that was to end for others, and whose last bytes were there before it was told so.
