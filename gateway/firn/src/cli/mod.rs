@@ -149,7 +149,7 @@ pub(crate) enum ClientVerb {
     /// Look after access keys.
     #[command(subcommand)]
     Key(Key),
-    /// Rebuild a lost data directory from its backup.
+    /// Rebuild a lost data directory from its backup, or a zone.
     Recover(Recover),
     /// Check a configuration file.
     #[command(subcommand)]

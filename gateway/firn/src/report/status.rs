@@ -84,6 +84,7 @@ facts! {
         compliance_clock: Clock,
         backup: OnOff<Backup>,
         copies: u64,
+        catalog_copy: OnOff<CatalogCopy>,
         zones: Vec<Zone>,
     }
 }
@@ -185,6 +186,21 @@ facts! {
 facts! {
     /// What the sequencer did.
     Catalog { commits: u64, conflicts: u64, groups: u64, syncs: u64, log_bytes: u64 }
+}
+
+facts! {
+    /// The catalog's copy in a zone.
+    CatalogCopy {
+        on: bool,
+        state: String,
+        zone: String,
+        since: String,
+        reason: String,
+        epoch: u64,
+        base_version: u64,
+        parted: u64,
+        leaving: String,
+    }
 }
 
 facts! {
@@ -587,6 +603,7 @@ mod tests {
             let status: Status = serde_json::from_value(document.clone()).unwrap();
             // Newer than these documents, so nobody knows.
             document["pool"]["broken_rows"] = Value::Null;
+            document["catalog_copy"] = Value::Null;
             assert_eq!(json!(status), document);
         }
     }

@@ -17,6 +17,7 @@ mod lock;
 mod names;
 mod object;
 mod quota;
+mod recover_zone;
 mod remove;
 mod restore;
 mod status;
@@ -63,7 +64,10 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Role(args) => identity::role(session, &args).await,
         ClientVerb::Policy(args) => identity::policy(session, &args).await,
         ClientVerb::Key(args) => identity::key(session, &args).await,
-        ClientVerb::Recover(args) => backup::recover(session, args).await,
+        ClientVerb::Recover(args) => match &args.from_zone {
+            Some(zone) => recover_zone::run(session, &args.dir, zone).await,
+            None => backup::recover(session, args).await,
+        },
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
         ClientVerb::Completions(args) => about::completions(session, &args),

@@ -5,8 +5,8 @@
 use crate::report::Report;
 use crate::report::finding::is_low;
 use crate::report::status::{
-    self, AccessLogs, Asked, Backup, Basics, Because, Bodies, Clock, Disk, Door, Events, HeldLock,
-    Inventories, Lifecycles, OnOff, Pool, Quotas, Remote, Repair, Tls, Topic, Worker, Zone,
+    self, AccessLogs, Asked, Backup, Basics, Because, Bodies, CatalogCopy, Clock, Disk, Door, Events,
+    HeldLock, Inventories, Lifecycles, OnOff, Pool, Quotas, Remote, Repair, Tls, Topic, Worker, Zone,
 };
 use crate::text::{about, counted, printable, quote_sh};
 use engine::unit::ByteCount;
@@ -70,6 +70,7 @@ impl Report for Status {
             zones(in_zones, out)?;
         }
         repair(status.repair.as_ref(), out)?;
+        catalog_copy(basics.catalog_copy.as_ref(), out)?;
         remote(status.remote.as_ref(), out)?;
         backup(basics.backup.as_ref(), out)?;
         events(status.events.as_ref(), out)?;
@@ -230,6 +231,13 @@ fn bodies_at_risk(status: &status::Status, lines: &mut Vec<String>) {
     if is_some(at_risk) {
         let bodies = count(at_risk, "body lacks copies or is", "bodies lack copies or are");
         lines.push(format!("{bodies} damaged"));
+    }
+    if let Some(OnOff::On(CatalogCopy { on: Some(true), state: Some(state), reason, .. })) =
+        &status.basics.catalog_copy
+        && state == "alone"
+    {
+        let why = reason.as_ref().map_or_else(String::new, |why| format!(": {}", printable(why)));
+        lines.push(format!("the catalog has no copy in a zone{why}"));
     }
 }
 
@@ -405,6 +413,24 @@ pub(super) fn repair(repair: Option<&Repair>, out: &mut dyn Write) -> io::Result
         }
         Some(false) => writeln!(out, "repair     rests; {done}"),
         None => writeln!(out, "repair     {UNKNOWN} whether it rests; {done}"),
+    }
+}
+
+/// Where the catalog lies besides; nothing where nobody asked for that.
+fn catalog_copy(copy: Option<&OnOff<CatalogCopy>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(OnOff::On(copy)) = copy else { return Ok(()) };
+    let since = copy.since.as_ref().map_or_else(String::new, |since| format!(" since {}", printable(since)));
+    match (copy.state.as_deref(), &copy.zone) {
+        (Some("both"), Some(zone)) => writeln!(out, "catalog    in zone {}, too{since}", printable(zone))?,
+        (Some("joining"), Some(zone)) => {
+            writeln!(out, "catalog    a copy is being made in zone {}", printable(zone))?;
+        }
+        (Some(_), _) => writeln!(out, "catalog    in the data directory alone{since}")?,
+        (None, _) => writeln!(out, "catalog    {UNKNOWN} whether it has its copy")?,
+    }
+    match &copy.leaving {
+        Some(zone) => writeln!(out, "           zone {} is being cleared of what it had", printable(zone)),
+        None => Ok(()),
     }
 }
 
