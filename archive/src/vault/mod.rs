@@ -64,7 +64,7 @@ pub use settings::{Notification, Rules, Tags};
 pub use system::{ArchiveAt, Deposit, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in};
 
 use crate::pack::VaultId;
-use crate::retrieval::{Prices, RetrievalPolicy};
+use crate::retrieval::{JobId, Prices, RetrievalPolicy};
 use engine::blob::BlobStore;
 use engine::catalog::Catalog;
 use engine::clock::compliance::ComplianceClock;
@@ -152,6 +152,10 @@ pub struct Vaults {
     entering: tokio::sync::RwLock<()>,
     /// Vaults with garbage, and those whose packs may have no use any more.
     dirty: Mutex<BTreeSet<PartitionId>>,
+    /// System vaults that could not be opened, and whose they are: tried again until they can.
+    shut: Mutex<BTreeMap<PartitionId, AccountId>>,
+    /// Vaults with rows of packs that can't be read: nothing more is packed into them.
+    unsound: Mutex<BTreeSet<PartitionId>>,
     bells: Bells,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
@@ -171,9 +175,12 @@ struct Bells {
     packer: Arc<Notify>,
     runner: Arc<Notify>,
     cleaner: Arc<Notify>,
-    /// Of whoever waits for jobs of system vaults.
-    ends: Mutex<Option<Arc<Notify>>>,
+    /// Tells whoever waits for jobs of system vaults which one came to its end.
+    ends: Mutex<Option<Tell>>,
 }
+
+/// Is told of a job.
+pub type Tell = Box<dyn Fn(JobId) + Send + Sync>;
 
 /// A vault that is there.
 #[derive(Debug)]
@@ -183,6 +190,8 @@ pub(crate) struct Vault {
     account: AccountId,
     name: VaultName,
     created: Timestamp,
+    /// No door shows it.
+    is_system: bool,
     secrets: Secrets,
 }
 
@@ -216,6 +225,8 @@ impl Vaults {
             counter: Mutex::default(),
             entering: tokio::sync::RwLock::default(),
             dirty: Mutex::default(),
+            shut: Mutex::default(),
+            unsound: Mutex::default(),
             bells: Bells::default(),
             policies: RwLock::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
