@@ -26,7 +26,9 @@ impl ObjectStore {
                 Content::Empty | Content::Inline { .. } => {}
                 Content::Blob { home, blob } => self.blobs.keep_configured(home, blob).await?,
                 Content::Manifest { .. } if keys.is_none() => {
-                    tracing::warn!("the parts of a body are not known without its customer's key: it keeps the copies that it has");
+                    tracing::warn!(
+                        "the parts of a body are not known without its customer's key: it keeps the copies that it has"
+                    );
                 }
                 Content::Manifest { .. } => {
                     let pieces = Pages::pieces(self, &extent, keys.as_ref()).await?.into_iter();

@@ -22,6 +22,7 @@ use engine::outbox::{Options, Outbox, Subscriber};
 use engine::unit::ByteCount;
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -70,7 +71,6 @@ impl Foundation {
                     *byte ^= 1;
                 }
             }
-            use std::os::unix::fs::FileExt as _;
             let file = std::fs::File::options().write(true).open(&path).expect("the file");
             file.write_all_at(&bytes, 0).expect("a write");
         }

@@ -55,7 +55,9 @@ impl World {
 
     /// With a zone beside the first.
     pub(crate) async fn with_zones(seed: u64) -> Self {
-        Self::on(Foundation { zones: vec!["other".to_owned()], ..Foundation::new(seed) }).await
+        let mut foundation = Foundation::new(seed);
+        foundation.zones.push("other".to_owned());
+        Self::on(foundation).await
     }
 
     async fn on(foundation: Foundation) -> Self {

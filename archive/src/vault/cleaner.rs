@@ -263,6 +263,7 @@ impl Vaults {
             .unchanged(key.clone())
             .delete(key)
             .delete(tables::of_pack(tables::LIVE, pack))
+            .delete(tables::of_pack(tables::SCRUBBED, pack))
             .freeing();
         // What it referred to is used by it no more.
         let uses = self.page(&*snapshot, tables::PACK_USES, (b"", None), 5_000).await?;
@@ -332,7 +333,8 @@ impl Vaults {
 }
 
 /// What is cleared last, the fence at the very end.
-const OF_A_VAULT: [Table; 20] = [
+const OF_A_VAULT: [Table; 21] = [
+    tables::SCRUBBED,
     tables::ARCHIVES,
     tables::PLACES,
     tables::SUBKEYS,

@@ -10,7 +10,7 @@ use super::runner::AGAIN;
 use super::{Error, Output, Result, Vault, VaultName, Vaults, tables};
 use crate::inventory::Description;
 use crate::lock::DAY;
-use crate::pack::ArchiveId;
+use crate::pack::{ArchiveId, PackId};
 use crate::retrieval::{
     Ask, Capacity, Depth, Desk, Extent, Job, JobId, JobState, Limits, Policy, RetrievalPolicy, Scheduler,
     Subject, Terms, Tier, Timetable, Usage,
@@ -163,14 +163,21 @@ impl Counter {
         self.homes.get(&job).map(|entered| entered.home)
     }
 
+    /// Those that are to be read.
+    pub(super) fn pending(&self) -> usize {
+        self.per_home.values().map(|count| count.pending).sum()
+    }
+
     /// Whether a vault may have one more job.
     fn has_room(&self, home: PartitionId, is_system: bool) -> Result<()> {
         let count = self.per_home.get(&home).copied().unwrap_or_default();
         let limits = self.limits;
-        let (what, have, limit) = match is_system {
-            false => ("jobs of the vault", count.jobs, limits.jobs),
-            true if count.jobs >= limits.of_system => ("retrievals of the vault", count.jobs, limits.of_system),
-            true => ("retrievals under way of the vault", count.pending, limits.pending),
+        let (what, have, limit) = if !is_system {
+            ("jobs of the vault", count.jobs, limits.jobs)
+        } else if count.jobs >= limits.of_system {
+            ("retrievals of the vault", count.jobs, limits.of_system)
+        } else {
+            ("retrievals under way of the vault", count.pending, limits.pending)
         };
         if have < limit { Ok(()) } else { Err(Error::TooMany { what, limit: limit as u64 }) }
     }
@@ -249,6 +256,12 @@ impl Vaults {
     pub fn job_id(text: &str) -> Result<JobId> {
         let id = parse_archive(text).map(|id| JobId::from_bytes(*id.as_bytes()));
         id.ok_or_else(|| Error::NotFound { what: "job", id: text.to_owned() })
+    }
+
+    /// A pack's id from its text.
+    pub fn pack_id(text: &str) -> Result<PackId> {
+        let id = parse_archive(text).map(|id| PackId::from_bytes(*id.as_bytes()));
+        id.ok_or_else(|| Error::NotFound { what: "pack", id: text.to_owned() })
     }
 
     /// What an account may retrieve.

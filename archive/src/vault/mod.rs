@@ -15,6 +15,7 @@
 //! | `packer`, `build` | a worker: pieces become places |
 //! | `fetch` | bytes of an archive, wherever they lie |
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
+//! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
@@ -45,6 +46,8 @@ mod output;
 mod packer;
 mod rows;
 mod runner;
+mod scrub;
+mod scrubber;
 mod secrets;
 mod settings;
 mod system;
@@ -60,8 +63,12 @@ pub use jobs::{JobInfo, JobPage, Wanted};
 pub use media::{MediumOptions, MediumStatus};
 pub use multipart::{PartInfo, PartPage, UploadInfo, UploadPage};
 pub use name::VaultName;
+pub use scrub::{PackHealth, PackScrub, PackTotals, ScrubStep};
+pub use scrubber::ScrubTotals;
 pub use settings::{Notification, Rules, Tags};
-pub use system::{ArchiveAt, Deposit, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in};
+pub use system::{
+    ArchiveAt, Deposit, Overview, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in,
+};
 
 use crate::pack::VaultId;
 use crate::retrieval::{JobId, Prices, RetrievalPolicy};
@@ -157,6 +164,8 @@ pub struct Vaults {
     /// Vaults with rows of packs that can't be read: nothing more is packed into them.
     unsound: Mutex<BTreeSet<PartitionId>>,
     bells: Bells,
+    /// What scrubs came to.
+    scrubs: Mutex<ScrubTotals>,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
     /// Packs that are put on media in spite of their age: by whoever can't wait.
@@ -228,6 +237,7 @@ impl Vaults {
             shut: Mutex::default(),
             unsound: Mutex::default(),
             bells: Bells::default(),
+            scrubs: Mutex::default(),
             policies: RwLock::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
         });
@@ -247,6 +257,7 @@ impl Vaults {
             Box::new(packer::Packer::new(Arc::clone(self))),
             Box::new(runner::Runner::new(Arc::clone(self))),
             Box::new(cleaner::Cleaner::new(Arc::clone(self))),
+            Box::new(scrubber::Scrubber::new(Arc::clone(self))),
         ]
     }
 

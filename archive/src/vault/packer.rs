@@ -468,7 +468,8 @@ impl Vaults {
         loop {
             let page = self.page(&*snapshot, tables::PACKS, (b"", start.as_deref()), 1_000).await?;
             for (key, raw) in &page.rows {
-                let found = tables::read_id(key).and_then(|id| Ok((PackId::from_bytes(id), PackRow::from_bytes(raw)?)));
+                let found = tables::read_id(key)
+                    .and_then(|id| Ok((PackId::from_bytes(id), PackRow::from_bytes(raw)?)));
                 let (pack, row) = match found {
                     Ok(found) => found,
                     Err(error) => {

@@ -20,7 +20,7 @@ use super::change::{ATTEMPTS_MAX, Change, contended};
 use super::deposit::{arrives, owner};
 use super::rows::{ArchiveRow, ConfigRow, Garbage, PieceRow, State, VaultRow};
 use super::secrets::{Secrets, Spot};
-use super::{Error, NewVault, Output, Result, Tell, Vault, VaultName, Vaults, Wanted, tables};
+use super::{Error, MediumStatus, NewVault, Output, Result, Tell, Vault, VaultName, Vaults, Wanted, tables};
 use crate::inventory::Description;
 use crate::pack::{ArchiveId, VaultId};
 use crate::retrieval::{Depth, Desk, JobEvent, JobId, JobState, Subject, Terms, Tier, Timetable};
@@ -95,6 +95,23 @@ pub struct Whereabouts {
     pub packs: Vec<(String, String, u64)>,
 }
 
+/// How vaults are, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Vaults with a name.
+    pub vaults: usize,
+    /// Those that no door shows.
+    pub system_vaults: usize,
+    /// Of these those that can't be opened.
+    pub shut: usize,
+    /// Vaults with rows of packs that can't be read.
+    pub unsound: usize,
+    /// Retrievals that are to be read.
+    pub under_way: usize,
+    /// Media.
+    pub media: Vec<MediumStatus>,
+}
+
 /// Whose a partition's vault is.
 struct SystemRow {
     account: AccountId,
@@ -142,6 +159,25 @@ pub fn end_job(job: JobId) -> Vec<Write> {
 }
 
 impl Vaults {
+    /// How all of them are. Media are looked at: that may take as long as a disk does.
+    pub async fn overview(self: &Arc<Self>) -> Result<Overview> {
+        let vaults = Arc::clone(self);
+        let media = tokio::task::spawn_blocking(move || vaults.media());
+        let media = media.await.map_err(|_ended| engine::Error::Closed)?;
+        let (names, homes) = {
+            let known = self.known.read();
+            (known.names.len(), known.homes.len())
+        };
+        Ok(Overview {
+            vaults: names,
+            system_vaults: homes.saturating_sub(names),
+            shut: self.shut.lock().len(),
+            unsound: self.unsound.lock().len(),
+            under_way: self.counter.lock().pending(),
+            media,
+        })
+    }
+
     /// Opens the vaults of partitions.
     pub(super) async fn find_systems(&self) -> Result<()> {
         let root = self.at(PartitionId::ROOT).await?;
@@ -150,8 +186,7 @@ impl Vaults {
             let page = root.scan(scan.clone()).await?;
             for (key, raw) in &page.rows {
                 let one = async {
-                    let (home, account) =
-                        (tables::read_partition(key)?, SystemRow::from_bytes(raw)?.account);
+                    let (home, account) = (tables::read_partition(key)?, SystemRow::from_bytes(raw)?.account);
                     match self.know_system(home, account).await {
                         Err(error) => {
                             self.shut.lock().insert(home, account);

@@ -89,7 +89,8 @@ impl ObjectStore {
         };
         let row = row.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?;
         let at = tables::version(&key, id);
-        let is_wanted = |row: &ObjectRow| row.is_archived() && row.cold().is_none_or(|cold| *cold == Cold::default());
+        let is_wanted =
+            |row: &ObjectRow| row.is_archived() && row.cold().is_none_or(|cold| *cold == Cold::default());
         // What is restored is none to deposit; the end of that puts the hint again.
         let Some(row) = row.filter(is_wanted) else {
             return Ok((None, self.drop_hint_of(&view, at, hint).await?));

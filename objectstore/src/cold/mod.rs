@@ -18,9 +18,9 @@
 mod deposit;
 mod watch;
 
+pub(crate) use deposit::{Gathering, hint as deposit_hint};
 #[cfg(test)]
 pub(crate) use deposit::{PIECES_MAX, PIECES_OF_A_COMMIT};
-pub(crate) use deposit::{Gathering, hint as deposit_hint};
 pub(crate) use watch::Watched;
 
 use crate::amend::to_amend;
@@ -122,6 +122,16 @@ impl ColdWork {
             bell.notify_one();
         })
     }
+}
+
+/// What a version's restore is to be.
+struct Next {
+    restore: Restore,
+    /// What goes with it.
+    writes: Vec<Write>,
+    /// It is told of.
+    told: bool,
+    asked: Asked,
 }
 
 /// What a commit of a restore came to.
@@ -247,10 +257,9 @@ impl ObjectStore {
 
     /// The output of a job that no row names any more is kept as long as who reads it may take. Failing to leaves it to end by itself.
     pub(crate) async fn end_soon(&self, partition: PartitionId, job: JobId) {
-        let until = self.clock.now().plus(KEEP_MIN);
-        let ended = async {
-            self.vaults()?.keep_output_until(partition, job, until).await.map_err(of_vault)
-        };
+        // No longer than it outlives the copy anyway, where days are short.
+        let until = self.clock.now().plus(KEEP_MIN.min(self.days(SLACK_DAYS)));
+        let ended = async { self.vaults()?.keep_output_until(partition, job, until).await.map_err(of_vault) };
         if let Err(error) = ended.await {
             tracing::debug!(%error, %job, "the output of a restore that is over goes by itself");
         }
@@ -294,43 +303,8 @@ impl ObjectStore {
             return Err(Error::InvalidArgument { name: "Tier", detail });
         }
         let (now, cold) = (self.clock.now(), row.cold().copied().unwrap_or_default());
-        // A copy that the vault has lost before its time is none: it is asked for anew.
-        let there = match cold.restore {
-            Some(restore) if restore.until.is_some_and(|until| until > now) => {
-                self.kept_until(&view, &restore, request.days, now).await?
-            }
-            _ => None,
-        };
-        let goes_on = match cold.restore {
-            Some(restore) if restore.until.is_none() => {
-                if request.tier >= restore.tier {
-                    return Err(Error::RestoreInProgress);
-                }
-                self.hastened(bucket.partition, &restore, request.tier).await?
-            }
-            _ => false,
-        };
-        let mut over = None;
-        let (restore, mut writes, told, outcome) = match (cold.restore, there) {
-            (Some(restore), Some(until)) => {
-                let before = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
-                let restore = Restore { days: request.days, until: Some(until), ..restore };
-                (restore, vec![Write::Delete(before)], false, RestoreOutcome::There(until))
-            }
-            (Some(restore), None) if goes_on => {
-                (Restore { tier: request.tier, ..restore }, Vec::new(), false, RestoreOutcome::Begun)
-            }
-            (before, _) => {
-                let ended = before.filter(|before| before.until.is_some_and(|until| until <= now));
-                // Whoever reads what is over goes on for a while.
-                over = ended.and_then(|ended| ended.job);
-                let left = before.and_then(|before| before.job).filter(|job| over != Some(*job));
-                let left = left.map(end_job).unwrap_or_default();
-                let job = self.begin(&view, (request, class), &cold, begun).await?;
-                let (tier, days) = (request.tier, request.days);
-                (Restore { tier, asked: now, days, job, until: None }, left, true, RestoreOutcome::Begun)
-            }
-        };
+        let Next { restore, mut writes, told, asked } =
+            self.next_restore(&view, (request, class), (&row, &cold), (begun, now)).await?;
         let look = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
         writes.push(Write::Put(look, name_of(&request.bucket)));
         let amended = self.with_cold(&view, &request.key, &row, Cold { restore: Some(restore), ..cold })?;
@@ -343,8 +317,50 @@ impl ObjectStore {
                 Occasion { what: EventType::RESTORE, bucket: &request.bucket, origin: &request.origin };
             self.tell(&view, &occasion, (&request.key, &amended, now), &mut change).await?;
         }
-        let named = restore.job;
-        Ok(Attempt::won(self.try_change_key(&view, &request.key, change).await?, Asked { outcome, named, over }))
+        Ok(Attempt::won(self.try_change_key(&view, &request.key, change).await?, asked))
+    }
+
+    /// What a version's restore is to be, by what it is.
+    async fn next_restore(
+        self: &Arc<Self>,
+        view: &View,
+        (request, class): (&RestoreRequest, StorageClass),
+        (row, cold): (&ObjectRow, &Cold),
+        (begun, now): (&Mutex<Option<(ArchiveId, JobId)>>, Timestamp),
+    ) -> Result<Next> {
+        let next = |restore: Restore, writes, told, outcome, over| {
+            let asked = Asked { outcome, named: restore.job, over };
+            Ok(Next { restore, writes, told, asked })
+        };
+        match cold.restore {
+            // A copy that the vault has lost before its time is none: it is asked for anew.
+            Some(restore) if restore.until.is_some_and(|until| until > now) => {
+                if let Some(until) = self.kept_until(view, &restore, request.days, now).await? {
+                    let before = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
+                    let restore = Restore { days: request.days, until: Some(until), ..restore };
+                    let writes = vec![Write::Delete(before)];
+                    return next(restore, writes, false, RestoreOutcome::There(until), None);
+                }
+            }
+            Some(restore) if restore.until.is_none() => {
+                if request.tier >= restore.tier {
+                    return Err(Error::RestoreInProgress);
+                }
+                if self.hastened(view.bucket.partition, &restore, request.tier).await? {
+                    let restore = Restore { tier: request.tier, ..restore };
+                    return next(restore, Vec::new(), false, RestoreOutcome::Begun, None);
+                }
+            }
+            _ => {}
+        }
+        let ended = cold.restore.filter(|before| before.until.is_some_and(|until| until <= now));
+        // Whoever reads what is over goes on for a while.
+        let over = ended.and_then(|ended| ended.job);
+        let left = cold.restore.and_then(|before| before.job).filter(|job| over != Some(*job));
+        let left = left.map(end_job).unwrap_or_default();
+        let job = self.begin(view, (request, class), cold, begun).await?;
+        let restore = Restore { tier: request.tier, asked: now, days: request.days, job, until: None };
+        next(restore, left, true, RestoreOutcome::Begun, over)
     }
 
     /// Whether a restore that is under way goes on, and faster.

@@ -278,8 +278,9 @@ fn judge_moves(rule: &LifecycleRule, terms: Terms, version: &Facts, place: &Plac
             None => why = LifecycleWhyNot::Kept,
             Some(at) => {
                 let step = (at, LifecycleAct::Transition(class));
-                let sooner =
-                    |known: &(Timestamp, LifecycleAct)| (at, step.1.rank(false)) < (known.0, known.1.rank(false));
+                let sooner = |known: &(Timestamp, LifecycleAct)| {
+                    (at, step.1.rank(false)) < (known.0, known.1.rank(false))
+                };
                 if next.as_ref().is_none_or(sooner) {
                     next = Some(step);
                 }
@@ -365,8 +366,7 @@ impl<'r> KeyRules<'r> {
     }
 
     pub(crate) fn due(&self, version: &Facts, place: &Place<'_>) -> Option<Due> {
-        let verdicts =
-            self.rules.iter().map(|(at, rule)| (*at, judge_all(rule, self.terms, version, place)));
+        let verdicts = self.rules.iter().map(|(at, rule)| (*at, judge_all(rule, self.terms, version, place)));
         earliest(verdicts, self.terms.loses(version))
     }
 

@@ -132,7 +132,11 @@ impl ObjectStore {
         let mut of_key: Option<(KeyRules<'_>, Above, Option<Timestamp>)> = None;
         while let Some(version) = versions.next().await? {
             let (rules, above, first) = of_key.get_or_insert_with(|| {
-                (KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &version.key), Above::default(), None)
+                (
+                    KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &version.key),
+                    Above::default(),
+                    None,
+                )
             });
             next.seen += 1;
             if !rules.is_empty() {
