@@ -238,7 +238,7 @@ pub(super) fn look_over(
     }
     if !is_ours(rows, &path, pack, &found) {
         told.health = PackHealth::Lost;
-        told.detail = "its hashes are not those that were sealed".to_owned();
+        told.detail.push_str("its hashes are not those that were sealed");
         return Ok(told);
     }
     let mending = plan(&file, &found)?;

@@ -162,13 +162,12 @@ impl Scrubber {
                     let seen = seen.and_then(|raw| ScrubRow::from_bytes(&raw).ok()).map(|row| row.at);
                     let seen = seen.unwrap_or(row.sealed);
                     unseen = Some(unseen.map_or(seen, |before| before.min(seen)));
-                    let is_here = match here.get(&row.medium) {
-                        Some(is_here) => *is_here,
-                        None => {
-                            let is_here = vaults.media.look(row.medium).await.is_ok();
-                            here.insert(row.medium, is_here);
-                            is_here
-                        }
+                    let is_here = if let Some(is_here) = here.get(&row.medium) {
+                        *is_here
+                    } else {
+                        let is_here = vaults.media.look(row.medium).await.is_ok();
+                        here.insert(row.medium, is_here);
+                        is_here
                     };
                     if is_here && now.since(seen) >= half {
                         self.due.insert((seen, vault.home, PackId::from_bytes(tables::read_id(key)?)));

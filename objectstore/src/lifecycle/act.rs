@@ -214,12 +214,12 @@ impl ObjectStore {
     /// Whether there is more is answered too.
     pub(crate) async fn act_on_versions(&self, look: &Look<'_>) -> Result<(LifecycleRun, bool)> {
         let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
-        let mut stuck = BTreeSet::new();
+        let mut unmoved = BTreeSet::new();
         for _ in 0..PASSES {
             let now = self.clock.now();
             let (view, stack) = self.stack(look.bucket, look.key).await?;
             let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
-            let survey = self.survey(&view, look.key, (&lifecycle, &stuck), now).await?;
+            let survey = self.survey(&view, look.key, (&lifecycle, &unmoved), now).await?;
             if survey.first.is_none() {
                 if self.look_again(look, &view, survey.later).await? {
                     return Ok((run, false));
@@ -227,12 +227,12 @@ impl ObjectStore {
                 continue;
             }
             let deed = if survey.removed.is_empty() && !survey.moved.is_empty() {
-                let before = stuck.len();
-                let shifted = self.shift(look, (&view, &stack), (survey.moved, &mut stuck), now).await?;
+                let before = unmoved.len();
+                let shifted = self.shift(look, (&view, &stack), (survey.moved, &mut unmoved), now).await?;
                 match shifted {
                     Some(deed) => deed,
                     // None of them can be moved: the others of the key are looked at.
-                    None if stuck.len() > before && stuck.len() < STUCK => continue,
+                    None if unmoved.len() > before && unmoved.len() < STUCK => continue,
                     None => return Err(contended()),
                 }
             } else if survey.removed.is_empty() && survey.expires.is_some() {
@@ -257,7 +257,7 @@ impl ObjectStore {
         &self,
         view: &View,
         key: &ObjectKey,
-        (lifecycle, stuck): (&Lifecycle, &BTreeSet<VersionId>),
+        (lifecycle, unmoved): (&Lifecycle, &BTreeSet<VersionId>),
         now: Timestamp,
     ) -> Result<Survey> {
         let mut survey = Survey::default();
@@ -273,11 +273,11 @@ impl ObjectStore {
             let facts = self.facts(view, &row).await?;
             let place = above.place(&facts, version.below);
             // What can't be moved now keeps nobody waiting, and itself not from being removed.
-            let is_stuck = stuck.contains(&row.version);
-            if is_stuck {
+            let is_unmoved = unmoved.contains(&row.version);
+            if is_unmoved {
                 survey.later(self.calendar().midnight_after(now));
             }
-            let due = if is_stuck { rules.ends(&facts, &place) } else { rules.due(&facts, &place) };
+            let due = if is_unmoved { rules.ends(&facts, &place) } else { rules.due(&facts, &place) };
             if let Some(due) = due {
                 let locked = due.at <= now && facts.hold != LifecycleHold::None;
                 let removes = due.act != LifecycleAct::Expire && due.act.class().is_none();
@@ -414,7 +414,7 @@ impl ObjectStore {
         &self,
         at: &Look<'_>,
         (view, stack): (&View, &Stack),
-        (moved, stuck): (Vec<Doomed>, &mut BTreeSet<VersionId>),
+        (moved, unmoved): (Vec<Doomed>, &mut BTreeSet<VersionId>),
         now: Timestamp,
     ) -> Result<Option<Deed>> {
         let (mut change, mut run) = (Change::default().unchanged(at.row.clone()), LifecycleRun::default());
@@ -428,7 +428,7 @@ impl ObjectStore {
             {
                 // As where a zone is away, or bytes are damaged: neither keeps anything else from being done.
                 tracing::warn!(bucket = %at.name, version = %row.version, %class, %error, "a version can't get the copies of the class that a rule moves it to: it is tried again tomorrow");
-                stuck.insert(row.version);
+                unmoved.insert(row.version);
                 continue;
             }
             let written = change.writes.len();
