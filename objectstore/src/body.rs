@@ -33,7 +33,7 @@ impl ObjectStore {
     /// where nothing can have replaced it; of what lies elsewhere only the first bytes tell.
     pub(crate) async fn found_body(self: &Arc<Self>, found: &Found, extent: Extent) -> Result<BodyStream> {
         if found.cold.is_some_and(|cold| cold.archive.is_some()) {
-            return self.restored_body(found, extent);
+            return self.restored_body(found, extent).await;
         }
         match (extent.content, &found.keys) {
             (Content::Inline { .. }, Some(keys)) => {

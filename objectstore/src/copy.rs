@@ -57,7 +57,7 @@ impl ObjectStore {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
-                outcome => outcome?,
+                outcome => outcome.map_err(|error| of_source(error, &source, &request.source))?,
             };
             let Some(Copied { stored, checksum, material, share, written }) = copied else {
                 return Ok(Attempt::Again);
@@ -251,11 +251,19 @@ impl ObjectStore {
         Ok(stored.with_metadata(metadata(request, source)))
     }
 
-    /// Most bytes that a copy holds while its source is read for a checksum, or written anew in another envelope, beside what is read
+    /// Whether a copy may write its source's bytes anew. Nothing is told of the source: what stands against reading it, the copy says.
+    pub async fn copies_anew(&self, request: &CopyRequest) -> bool {
+        let CopySource { bucket, key, version, .. } = &request.source;
+        request.customer_key.is_some()
+            || self.vaults.is_some()
+                && self.find(bucket, key, *version).await.is_ok_and(|found| in_vault(&found))
+    }
+
+    /// Most bytes that a copy holds while its source is read for a checksum, or [written anew](Self::copies_anew), beside what is read
     /// ahead.
-    pub fn copy_memory(&self, encloses: bool) -> ByteCount {
+    pub fn copy_memory(&self, anew: bool) -> ByteCount {
         let written =
-            if encloses { self.blobs.writer_memory(None, true, Copies::Configured) } else { ByteCount::ZERO };
+            if anew { self.blobs.writer_memory(None, true, Copies::Configured) } else { ByteCount::ZERO };
         Running::memory(None) + written
     }
 
@@ -301,7 +309,10 @@ impl ObjectStore {
                     Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                         return Ok(Attempt::Again);
                     }
-                    outcome => return outcome.map(Attempt::Answer),
+                    outcome => {
+                        let told = outcome.map_err(|error| of_source(error, &source, &request.source));
+                        return told.map(Attempt::Answer);
+                    }
                 }
             }
             let length = Some(ByteCount::new(extent.length));
@@ -414,6 +425,11 @@ struct Copied {
     material: Option<Material>,
     share: Option<Share>,
     written: Option<Landed>,
+}
+
+/// What was met while a source was read, as whoever asked for the copy is told.
+fn of_source(error: Error, found: &Found, source: &CopySource) -> Error {
+    ObjectStore::of_reading(error, found, (&source.bucket, &source.key, source.version))
 }
 
 /// Whether a key was brought for the source.

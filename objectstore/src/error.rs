@@ -173,6 +173,15 @@ pub enum Error {
         /// In its own words.
         why: String,
     },
+    /// `SlowDown`: as many restores are under way in the bucket as its vault takes at once.
+    #[error("restore the object: the bucket has {limit} restores; wait until some are there")]
+    TooManyRestores {
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The restored copy is gone: whoever looks at the version again sees why.
+    #[error("read the restored copy: it is gone")]
+    RestoredCopyGone,
     /// `QuotaExceeded`: the write would store more than the bucket, or a prefix of it, may hold.
     #[error("store more: the quota of {} leaves no room for it within {limit} {unit}", quoted(prefix))]
     QuotaExceeded {
@@ -373,9 +382,12 @@ impl Error {
             | Self::InvalidPartOrder
             | Self::NoSuchPart { .. }
             | Self::InvalidRange { .. } => ErrorKind::Invalid,
-            Self::Contended { .. } | Self::NoExpeditedRestore | Self::NoVault | Self::VaultRefused { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Contended { .. }
+            | Self::NoExpeditedRestore
+            | Self::NoVault
+            | Self::VaultRefused { .. }
+            | Self::TooManyRestores { .. } => ErrorKind::Unavailable,
+            Self::RestoredCopyGone => ErrorKind::Corrupt,
             Self::Engine(error) => match error.kind() {
                 // The engine's "not found" and "conflict" never mean the user's thing: bytes that a row names are gone,
                 // or a commit lost a race that the store itself should have settled.

@@ -92,7 +92,10 @@ impl ObjectStore {
             let found = self.find_asked(&request).await?;
             match self.get_found(&request, &found).await {
                 Err(error) if self.replaced(&request, &found, &error).await? => Ok(None),
-                outcome => outcome.map(Some),
+                Err(error) => {
+                    Err(Self::of_reading(error, &found, (&request.bucket, &request.key, request.version)))
+                }
+                Ok(outcome) => Ok(Some(outcome)),
             }
         })
         .await

@@ -188,7 +188,7 @@ impl ObjectStore {
             cold: ColdWork::default(),
         };
         if let Some(vaults) = &store.vaults {
-            vaults.ring_at_ends(Arc::clone(&store.cold.bell));
+            vaults.tell_of_ends(store.cold.told());
         }
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);

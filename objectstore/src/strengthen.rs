@@ -19,11 +19,17 @@ impl ObjectStore {
         if enough || !self.blobs.has_known_several_zones() {
             return Ok(());
         }
-        let mut todo: Vec<(Extent, Option<Keys>)> = vec![(extent, source.keys.clone())];
+        // What a customer's key closes is not read: pages that say which blobs there are open without it.
+        let mut todo: Vec<(Extent, Option<Keys>)> = vec![(extent, source.of_pages())];
         while let Some((extent, keys)) = todo.pop() {
             match extent.content {
                 Content::Empty | Content::Inline { .. } => {}
                 Content::Blob { home, blob } => self.blobs.keep_configured(home, blob).await?,
+                Content::Manifest { .. } if keys.is_none() => {
+                    tracing::warn!(
+                        "the parts of a body are not known without its customer's key: it keeps the copies that it has"
+                    );
+                }
                 Content::Manifest { .. } => {
                     let pieces = Pages::pieces(self, &extent, keys.as_ref()).await?.into_iter();
                     todo.extend(pieces.map(|(_, piece, key)| (piece, Some(key.into()))));

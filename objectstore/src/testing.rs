@@ -11,7 +11,7 @@ use crate::{BucketName, Components, ObjectStore, SettingKind, tables};
 use archive::retrieval::{MediumKind, Prices};
 use archive::vault::{MediumOptions, Packing, Vaults};
 use bytes::Bytes;
-use engine::blob::{BlobStore, OpenOptions};
+use engine::blob::{BlobStore, OpenOptions, ZoneOptions};
 use engine::catalog::record::Record as _;
 use engine::catalog::{Catalog, MemoryCatalog};
 use engine::clock::compliance::ComplianceClock;
@@ -22,6 +22,7 @@ use engine::outbox::{Options, Outbox, Subscriber};
 use engine::unit::ByteCount;
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -36,6 +37,8 @@ pub struct Foundation {
     pub entropy: Arc<dyn Entropy>,
     /// What goes wrong with the disk.
     pub faults: Arc<Faults>,
+    /// Zones beside the first.
+    pub zones: Vec<String>,
     dir: Arc<TempDir>,
 }
 
@@ -46,7 +49,31 @@ impl Foundation {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let catalog = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
         let dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self { catalog, clock, entropy, faults: Arc::default(), dir }
+        Self { catalog, clock, entropy, faults: Arc::default(), zones: Vec::new(), dir }
+    }
+
+    /// Flips a bit in each piece of every segment in a zone's directory, whatever lies there: the first zone's is `pool`. Files and rows
+    /// stay what they are.
+    pub fn damage_zone(&self, zone: &str) {
+        let mut todo = vec![self.dir.path().join(zone)];
+        while let Some(path) = todo.pop() {
+            if path.is_dir() {
+                let entries = std::fs::read_dir(&path).expect("a directory");
+                todo.extend(entries.map(|entry| entry.expect("an entry").path()));
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).expect("a file");
+            if bytes.len() < 1 << 20 {
+                continue;
+            }
+            for piece in bytes.chunks_mut(4_096).skip(4) {
+                if let Some(byte) = piece.get_mut(2_000).filter(|byte| **byte != 0) {
+                    *byte ^= 1;
+                }
+            }
+            let file = std::fs::File::options().write(true).open(&path).expect("the file");
+            file.write_all_at(&bytes, 0).expect("a write");
+        }
     }
 
     /// What a store is made of, over `catalog`: this one's, or one that stands before it. Once for each foundation.
@@ -62,6 +89,12 @@ impl Foundation {
                 Arc::clone(&self.faults),
             )
         };
+        let mut pool = pool;
+        for zone in &self.zones {
+            let (name, faults) = (zone.clone(), Arc::default());
+            let directories = vec![self.dir.path().join(zone)];
+            pool.zones.push(ZoneOptions { name, directories, away: None, faults });
+        }
         let blobs = BlobStore::open(pool).await.expect("a pool");
         let custodian = FileCustodian::generate(&self.dir.path().join("master.key"), self.entropy.clone());
         let custodian = Arc::new(custodian.expect("a master key"));

@@ -50,7 +50,17 @@ pub(crate) fn bytes(seed: u64, length: usize) -> Bytes {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
-        let foundation = Foundation::new(seed);
+        Self::on(Foundation::new(seed)).await
+    }
+
+    /// With a zone beside the first.
+    pub(crate) async fn with_zones(seed: u64) -> Self {
+        let mut foundation = Foundation::new(seed);
+        foundation.zones.push("other".to_owned());
+        Self::on(foundation).await
+    }
+
+    async fn on(foundation: Foundation) -> Self {
         let account = AccountId::random(&SeededEntropy::new(1));
         let components = foundation.components(foundation.catalog.clone(), account).await;
         let store = ObjectStore::open(components.clone()).await.unwrap();
@@ -152,6 +162,11 @@ impl World {
             components: self.components.clone(),
             foundation: self.foundation.clone(),
         }
+    }
+
+    /// Damages all that lies in a zone.
+    pub(crate) fn damage_zone(&self, zone: &str) {
+        self.foundation.damage_zone(zone);
     }
 
     /// What goes wrong with the disk.

@@ -13,6 +13,7 @@ use super::rows::{Garbage, PackRow, PackState, PieceRow, PlaceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vaults, media, tables};
 use crate::pack::PackId;
+use crate::retrieval::JobId;
 use engine::BoxFuture;
 use engine::blob::release;
 use engine::catalog::record::Record;
@@ -138,6 +139,9 @@ impl Vaults {
     /// Releases some of what was an archive, an upload or an output.
     async fn release(&self, home: PartitionId, of: [u8; 16], garbage: Garbage) -> Result<u64> {
         let snapshot = self.at(home).await?;
+        if garbage == Garbage::All {
+            self.forget_ended(&*snapshot, JobId::from_bytes(of)).await?;
+        }
         let queued = tables::GARBAGE.key(of.to_vec());
         let mut change = Change::default().unchanged(queued.clone()).freeing();
         let mut left = BATCH;
@@ -174,6 +178,15 @@ impl Vaults {
         let done = (BATCH - left) as u64 + 1;
         self.try_commit(home, &*snapshot, change).await?;
         Ok(done)
+    }
+
+    /// A job that its owner ended takes nobody's place any more.
+    async fn forget_ended(&self, snapshot: &dyn Snapshot, job: JobId) -> Result<()> {
+        let is_known = self.counter.lock().home_of(job).is_some();
+        if is_known && snapshot.get(tables::of_job(tables::JOBS, job)).await?.is_none() {
+            self.counter.lock().leave(job);
+        }
+        Ok(())
     }
 
     /// Packs that nothing refers to are doomed, and the files of those go that were doomed before.
@@ -250,6 +263,7 @@ impl Vaults {
             .unchanged(key.clone())
             .delete(key)
             .delete(tables::of_pack(tables::LIVE, pack))
+            .delete(tables::of_pack(tables::SCRUBBED, pack))
             .freeing();
         // What it referred to is used by it no more.
         let uses = self.page(&*snapshot, tables::PACK_USES, (b"", None), 5_000).await?;
@@ -319,7 +333,8 @@ impl Vaults {
 }
 
 /// What is cleared last, the fence at the very end.
-const OF_A_VAULT: [Table; 20] = [
+const OF_A_VAULT: [Table; 21] = [
+    tables::SCRUBBED,
     tables::ARCHIVES,
     tables::PLACES,
     tables::SUBKEYS,

@@ -125,14 +125,15 @@ impl Vaults {
             let (what, detail) = (format!("vault {name}"), "its rows are another one's".to_owned());
             return Err(engine::Error::Corrupt { what, detail }.into());
         }
-        self.keys.prepare(KeyScope::vaults(account)).await.map_err(super::error::of_keys)?;
+        self.prepare_to_read(account).await?;
         let secrets = Secrets::open(&self.keys, row.vault, row.partition, &secrets)?;
         Ok(self.remember(account, name, row, secrets))
     }
 
     fn remember(&self, account: AccountId, name: &VaultName, row: &VaultRow, secrets: Secrets) -> Arc<Vault> {
         let (home, id, created) = (row.partition, row.vault, row.created);
-        let vault = Arc::new(Vault { home, id, account, name: name.clone(), created, secrets });
+        let name_of = name.clone();
+        let vault = Arc::new(Vault { home, id, account, name: name_of, created, is_system: false, secrets });
         let mut known = self.known.write();
         known.names.insert((account, name.clone()), Arc::clone(&vault));
         known.homes.insert(home, Arc::clone(&vault));

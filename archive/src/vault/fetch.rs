@@ -2,17 +2,16 @@
 
 use super::build::{self, Keys, Others, Rows};
 use super::rows::{PackRow, PieceRow, PlaceRow};
+use super::scrub::{PackHealth, look_over};
 use super::secrets::Spot;
 use super::{Result, Vault, Vaults, tables};
-use crate::pack::{ArchiveId, PackId, Reader, Session, plan, scrub};
-use crate::source::ReadAt;
+use crate::pack::{ArchiveId, PackId, Reader, Session};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Table, key_after};
 use engine::{Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -179,27 +178,11 @@ fn read(
 
 /// Repairs a pack where it lies, by its own parity. An error where that does not make it whole.
 pub(super) fn mend(rows: &Rows, pack: PackId) -> engine::Result<()> {
-    let row = rows_pack(rows, pack)?;
-    let path = super::media::file_of(&rows.vaults.media.look_now(row.medium)?, pack);
-    let failed = |error| Error::io("open", &path, error);
-    let file = File::open(&path).map_err(failed)?;
-    let found = scrub(&file as &dyn ReadAt, Some(pack))?;
-    if found.is_whole() {
-        return Ok(());
+    let found = look_over(rows, (pack, rows_pack(rows, pack)?), true)?;
+    match found.health {
+        PackHealth::Whole | PackHealth::Mended => Ok(()),
+        _ => Err(Error::Corrupt { what: format!("pack {pack}"), detail: found.detail }),
     }
-    if !is_ours(rows, &path, pack, &found) {
-        let (what, detail) = (format!("pack {pack}"), "its hashes are not those that were sealed".to_owned());
-        return Err(Error::Corrupt { what, detail });
-    }
-    let mending = plan(&file, &found)?;
-    tracing::warn!(%pack, restored = mending.restored(), lost = mending.lost().len(), "a damaged pack is mended");
-    let mut target = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
-    let unwritten = mending.apply(&mut target)?;
-    if mending.makes_whole() && unwritten.is_empty() {
-        return Ok(());
-    }
-    let (what, detail) = (format!("pack {pack}"), format!("{} cells of it are lost", mending.lost().len()));
-    Err(Error::Corrupt { what, detail })
 }
 
 fn rows_pack(rows: &Rows, pack: PackId) -> engine::Result<PackRow> {
@@ -211,7 +194,7 @@ fn rows_pack(rows: &Rows, pack: PackId) -> engine::Result<PackRow> {
 }
 
 /// Whether what a scrub compared with is what the vault sealed.
-fn is_ours(rows: &Rows, path: &Path, pack: PackId, found: &crate::pack::Scrubbed) -> bool {
+pub(super) fn is_ours(rows: &Rows, path: &Path, pack: PackId, found: &crate::pack::Scrubbed) -> bool {
     let reader: engine::Result<Reader> = build::open_at(path, pack, &rows.vault);
     reader.is_ok_and(|reader| found.is_sealed_by(reader.tables()))
 }

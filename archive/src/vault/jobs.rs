@@ -10,7 +10,7 @@ use super::runner::AGAIN;
 use super::{Error, Output, Result, Vault, VaultName, Vaults, tables};
 use crate::inventory::Description;
 use crate::lock::DAY;
-use crate::pack::ArchiveId;
+use crate::pack::{ArchiveId, PackId};
 use crate::retrieval::{
     Ask, Capacity, Depth, Desk, Extent, Job, JobId, JobState, Limits, Policy, RetrievalPolicy, Scheduler,
     Subject, Terms, Tier, Timetable, Usage,
@@ -33,6 +33,12 @@ const KEEP: Duration = Duration::from_hours(24);
 const USAGE_LOOKED_BACK: Duration = Duration::from_hours(24);
 /// Jobs of a vault that are not gone.
 const JOBS_MAX: usize = 10_000;
+/// Of a system vault those that are to be read still, as many as the plan takes of one; what is ready stays for as long as its owner says.
+const PENDING_MAX: usize = 50_000;
+/// All of a system vault that are not gone.
+const SYSTEM_JOBS_MAX: usize = 500_000;
+/// Rows that a start reads together.
+const PAGE: usize = 1_000;
 /// Packs have places this far apart on a medium, as the plan counts: none holds as much.
 const POSITION_BITS: u32 = 40;
 /// Expedited retrievals are planned for as this large.
@@ -107,8 +113,32 @@ pub(super) struct Counter {
     /// When to look at a job again.
     pub(super) timers: BTreeSet<(Timestamp, JobId)>,
     /// Whose jobs there are.
-    pub(super) homes: BTreeMap<JobId, PartitionId>,
-    per_home: BTreeMap<PartitionId, usize>,
+    homes: BTreeMap<JobId, Entered>,
+    per_home: BTreeMap<PartitionId, Count>,
+    pub(super) limits: JobLimits,
+}
+
+/// A job that there is.
+#[derive(Clone, Copy)]
+struct Entered {
+    home: PartitionId,
+    /// It is to be read.
+    pending: bool,
+}
+
+/// Jobs of a vault.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    jobs: usize,
+    pending: usize,
+}
+
+/// How many jobs a vault may have.
+#[derive(Clone, Copy)]
+pub(super) struct JobLimits {
+    pub(super) jobs: usize,
+    pub(super) pending: usize,
+    pub(super) of_system: usize,
 }
 
 impl Default for Counter {
@@ -122,25 +152,67 @@ impl Default for Counter {
             timers: BTreeSet::new(),
             homes: BTreeMap::new(),
             per_home: BTreeMap::new(),
+            limits: JobLimits { jobs: JOBS_MAX, pending: PENDING_MAX, of_system: SYSTEM_JOBS_MAX },
         }
     }
 }
 
 impl Counter {
+    /// Whose job it is.
+    pub(super) fn home_of(&self, job: JobId) -> Option<PartitionId> {
+        self.homes.get(&job).map(|entered| entered.home)
+    }
+
+    /// Those that are to be read.
+    pub(super) fn pending(&self) -> usize {
+        self.per_home.values().map(|count| count.pending).sum()
+    }
+
+    /// Whether a vault may have one more job.
+    fn has_room(&self, home: PartitionId, is_system: bool) -> Result<()> {
+        let count = self.per_home.get(&home).copied().unwrap_or_default();
+        let limits = self.limits;
+        let (what, have, limit) = if !is_system {
+            ("jobs of the vault", count.jobs, limits.jobs)
+        } else if count.jobs >= limits.of_system {
+            ("retrievals of the vault", count.jobs, limits.of_system)
+        } else {
+            ("retrievals under way of the vault", count.pending, limits.pending)
+        };
+        if have < limit { Ok(()) } else { Err(Error::TooMany { what, limit: limit as u64 }) }
+    }
+
+    /// There is a job, and it is to be read.
     pub(super) fn enter(&mut self, job: JobId, home: PartitionId) {
-        if self.homes.insert(job, home).is_none() {
-            *self.per_home.entry(home).or_default() += 1;
+        if self.homes.contains_key(&job) {
+            return;
+        }
+        self.homes.insert(job, Entered { home, pending: true });
+        let count = self.per_home.entry(home).or_default();
+        count.jobs += 1;
+        count.pending += 1;
+    }
+
+    /// It is read, or came to nothing.
+    pub(super) fn is_read(&mut self, job: JobId) {
+        if let Some(entered) = self.homes.get_mut(&job)
+            && std::mem::take(&mut entered.pending)
+            && let Some(count) = self.per_home.get_mut(&entered.home)
+        {
+            count.pending = count.pending.saturating_sub(1);
         }
     }
 
+    /// It is gone.
     pub(super) fn leave(&mut self, job: JobId) {
+        self.is_read(job);
         self.scheduler.cancel(job);
         self.work.remove(&job);
-        if let Some(home) = self.homes.remove(&job)
+        if let Some(Entered { home, .. }) = self.homes.remove(&job)
             && let Some(count) = self.per_home.get_mut(&home)
         {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+            count.jobs = count.jobs.saturating_sub(1);
+            if count.jobs == 0 {
                 self.per_home.remove(&home);
             }
         }
@@ -184,6 +256,12 @@ impl Vaults {
     pub fn job_id(text: &str) -> Result<JobId> {
         let id = parse_archive(text).map(|id| JobId::from_bytes(*id.as_bytes()));
         id.ok_or_else(|| Error::NotFound { what: "job", id: text.to_owned() })
+    }
+
+    /// A pack's id from its text.
+    pub fn pack_id(text: &str) -> Result<PackId> {
+        let id = parse_archive(text).map(|id| PackId::from_bytes(*id.as_bytes()));
+        id.ok_or_else(|| Error::NotFound { what: "pack", id: text.to_owned() })
     }
 
     /// What an account may retrieve.
@@ -240,7 +318,8 @@ impl Vaults {
         let now = self.clock.now();
         // Nothing is begun of a job that has no row yet.
         let _entering = self.entering.read().await;
-        let (job, admission) = self.accept(ask, &terms, now, Work { home: vault.home, parts })?;
+        let (job, admission) =
+            self.accept(ask, (&terms, now), Work { home: vault.home, parts }, vault.is_system)?;
         let outcome = self.enter_row(&vault, &job, &facts).await;
         if outcome.is_err() {
             let mut counter = self.counter.lock();
@@ -269,14 +348,12 @@ impl Vaults {
     fn accept(
         &self,
         ask: Ask,
-        terms: &Terms,
-        now: Timestamp,
+        (terms, now): (&Terms, Timestamp),
         work: Work,
+        is_system: bool,
     ) -> Result<(Job, Option<crate::retrieval::Admission>)> {
         let mut counter = self.counter.lock();
-        if counter.per_home.get(&work.home).is_some_and(|jobs| *jobs >= JOBS_MAX) {
-            return Err(Error::TooMany { what: "jobs of the vault", limit: JOBS_MAX as u64 });
-        }
+        counter.has_room(work.home, is_system)?;
         let (id, account) = (ask.id, ask.account);
         let Counter { usage, capacity, scheduler, .. } = &mut *counter;
         capacity.set_per_window(scheduler.expedited_in(crate::retrieval::UNIT_WINDOW, EXPEDITED_BYTES));
@@ -445,27 +522,58 @@ impl Vaults {
         let vaults: Vec<Arc<Vault>> = self.known.read().homes.values().cloned().collect();
         let mut lately = Vec::new();
         for vault in vaults {
-            let snapshot = self.at(vault.home).await?;
-            let page = self.page(&*snapshot, tables::JOBS, (b"", None), JOBS_MAX).await?;
+            lately.extend(self.resume_jobs_of(&vault).await?);
+        }
+        lately.sort_unstable_by_key(|(created, ..)| *created);
+        let mut counter = self.counter.lock();
+        for (created, account, tier, bytes) in lately {
+            counter.usage.entry(account).or_default().note(tier, bytes, created);
+        }
+        Ok(())
+    }
+
+    /// The same of one vault; what was asked for in it lately.
+    pub(super) async fn resume_jobs_of(
+        self: &Arc<Self>,
+        vault: &Arc<Vault>,
+    ) -> Result<Vec<(Timestamp, AccountId, Tier, ByteCount)>> {
+        let (now, snapshot) = (self.clock.now(), self.at(vault.home).await?);
+        let (mut lately, mut start) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let page = self.page(&*snapshot, tables::JOBS, (b"", start.as_deref()), PAGE).await?;
             for (_, raw) in &page.rows {
-                let job = Job::from_bytes(raw)?;
-                lately.push((job.created, vault.account, job.tier, job.bytes));
+                let job = match Job::from_bytes(raw) {
+                    Ok(job) => job,
+                    Err(error) => {
+                        tracing::error!(vault = vault.name.as_str(), home = %vault.home, %error, "a retrieval's row can't be read: it is passed by");
+                        continue;
+                    }
+                };
+                if now.since(job.created) < USAGE_LOOKED_BACK {
+                    lately.push((job.created, vault.account, job.tier, job.bytes));
+                }
                 self.counter.lock().enter(job.id, vault.home);
-                if let Err(error) = self.take_up(&vault, &job).await {
+                if let Err(error) = self.take_up(vault, &job).await {
                     // As where its medium is not configured any more: nobody else is to wait for that.
                     tracing::error!(job = %job.id, %error, "a retrieval can't be taken up; it is tried again");
                     self.counter.lock().timers.insert((now.plus(AGAIN), job.id));
                 }
             }
-        }
-        lately.sort_unstable_by_key(|(created, ..)| *created);
-        let mut counter = self.counter.lock();
-        for (created, account, tier, bytes) in lately {
-            if now.since(created) < USAGE_LOOKED_BACK {
-                counter.usage.entry(account).or_default().note(tier, bytes, created);
+            start = page.rows.last().map(|(key, _)| engine::catalog::key_after(key).to_vec());
+            start = start.filter(|_| page.more);
+            if start.is_none() {
+                return Ok(lately);
             }
         }
-        Ok(())
+    }
+
+    /// A job that is in the catalog alone, as when a start could not read its row, is known from here on.
+    pub(super) async fn know_job(self: &Arc<Self>, vault: &Arc<Vault>, job: &Job) -> Result<()> {
+        if self.counter.lock().home_of(job.id).is_some() {
+            return Ok(());
+        }
+        self.counter.lock().enter(job.id, vault.home);
+        self.take_up(vault, job).await
     }
 
     /// Takes a job up again where its row says that it is.
@@ -478,7 +586,9 @@ impl Vaults {
                 return self.begin_again(vault, job).await;
             }
         };
-        self.counter.lock().timers.insert((at, job.id));
+        let mut counter = self.counter.lock();
+        counter.is_read(job.id);
+        counter.timers.insert((at, job.id));
         Ok(())
     }
 

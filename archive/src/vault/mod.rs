@@ -15,6 +15,7 @@
 //! | `packer`, `build` | a worker: pieces become places |
 //! | `fetch` | bytes of an archive, wherever they lie |
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
+//! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
@@ -45,6 +46,8 @@ mod output;
 mod packer;
 mod rows;
 mod runner;
+mod scrub;
+mod scrubber;
 mod secrets;
 mod settings;
 mod system;
@@ -60,11 +63,15 @@ pub use jobs::{JobInfo, JobPage, Wanted};
 pub use media::{MediumOptions, MediumStatus};
 pub use multipart::{PartInfo, PartPage, UploadInfo, UploadPage};
 pub use name::VaultName;
+pub use scrub::{PackHealth, PackScrub, PackTotals, ScrubStep};
+pub use scrubber::ScrubTotals;
 pub use settings::{Notification, Rules, Tags};
-pub use system::{ArchiveAt, Deposit, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in};
+pub use system::{
+    ArchiveAt, Deposit, Overview, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in,
+};
 
 use crate::pack::VaultId;
-use crate::retrieval::{Prices, RetrievalPolicy};
+use crate::retrieval::{JobId, Prices, RetrievalPolicy};
 use engine::blob::BlobStore;
 use engine::catalog::Catalog;
 use engine::clock::compliance::ComplianceClock;
@@ -152,7 +159,13 @@ pub struct Vaults {
     entering: tokio::sync::RwLock<()>,
     /// Vaults with garbage, and those whose packs may have no use any more.
     dirty: Mutex<BTreeSet<PartitionId>>,
+    /// System vaults that could not be opened, and whose they are: tried again until they can.
+    shut: Mutex<BTreeMap<PartitionId, AccountId>>,
+    /// Vaults with rows of packs that can't be read: nothing more is packed into them.
+    unsound: Mutex<BTreeSet<PartitionId>>,
     bells: Bells,
+    /// What scrubs came to.
+    scrubs: Mutex<ScrubTotals>,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
     /// Packs that are put on media in spite of their age: by whoever can't wait.
@@ -171,9 +184,12 @@ struct Bells {
     packer: Arc<Notify>,
     runner: Arc<Notify>,
     cleaner: Arc<Notify>,
-    /// Of whoever waits for jobs of system vaults.
-    ends: Mutex<Option<Arc<Notify>>>,
+    /// Tells whoever waits for jobs of system vaults which one came to its end.
+    ends: Mutex<Option<Tell>>,
 }
+
+/// Is told of a job.
+pub type Tell = Box<dyn Fn(JobId) + Send + Sync>;
 
 /// A vault that is there.
 #[derive(Debug)]
@@ -183,6 +199,8 @@ pub(crate) struct Vault {
     account: AccountId,
     name: VaultName,
     created: Timestamp,
+    /// No door shows it.
+    is_system: bool,
     secrets: Secrets,
 }
 
@@ -216,7 +234,10 @@ impl Vaults {
             counter: Mutex::default(),
             entering: tokio::sync::RwLock::default(),
             dirty: Mutex::default(),
+            shut: Mutex::default(),
+            unsound: Mutex::default(),
             bells: Bells::default(),
+            scrubs: Mutex::default(),
             policies: RwLock::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
         });
@@ -236,6 +257,7 @@ impl Vaults {
             Box::new(packer::Packer::new(Arc::clone(self))),
             Box::new(runner::Runner::new(Arc::clone(self))),
             Box::new(cleaner::Cleaner::new(Arc::clone(self))),
+            Box::new(scrubber::Scrubber::new(Arc::clone(self))),
         ]
     }
 

@@ -93,7 +93,12 @@ impl Visitor for Packing {
     }
 
     async fn visit(&mut self, stop: &mut Stop<()>) -> engine::Result<()> {
-        let Some(vault) = self.vaults.at_home(stop.partition()) else { return Ok(()) };
+        let home = stop.partition();
+        let Some(vault) = self.vaults.at_home(home) else { return Ok(()) };
+        let is_unsound = self.vaults.unsound.lock().contains(&home);
+        if is_unsound {
+            return Ok(());
+        }
         match Box::pin(self.vaults.pack_some(&vault, stop)).await {
             Ok(0) => Ok(()),
             Ok(done) => {
@@ -451,26 +456,39 @@ impl Vaults {
         let homes: Vec<Arc<Vault>> = self.known.read().homes.values().cloned().collect();
         for vault in homes {
             self.dirty.lock().insert(vault.home);
-            let snapshot = self.at(vault.home).await?;
-            let mut start: Option<Vec<u8>> = None;
-            loop {
-                let page = self.page(&*snapshot, tables::PACKS, (b"", start.as_deref()), 1_000).await?;
-                for (key, raw) in &page.rows {
-                    let pack = PackId::from_bytes(tables::read_id(key)?);
-                    let row = PackRow::from_bytes(raw)?;
-                    self.media.count(row.medium, row.position, row.bytes);
-                    if row.state == PackState::Coming {
-                        self.forget_coming(&vault, pack, row).await?;
-                    }
-                }
-                let last = page.rows.last().map(|(key, _)| engine::catalog::key_after(key).to_vec());
-                start = last.filter(|_| page.more);
-                if start.is_none() {
-                    break;
-                }
-            }
+            self.resume_packs_of(&vault).await?;
         }
         Ok(())
+    }
+
+    /// The same of one vault. What can't be read of it keeps nobody from anything, but that nothing more comes to such a vault's packs.
+    pub(super) async fn resume_packs_of(&self, vault: &Vault) -> Result<()> {
+        let snapshot = self.at(vault.home).await?;
+        let mut start: Option<Vec<u8>> = None;
+        loop {
+            let page = self.page(&*snapshot, tables::PACKS, (b"", start.as_deref()), 1_000).await?;
+            for (key, raw) in &page.rows {
+                let found = tables::read_id(key)
+                    .and_then(|id| Ok((PackId::from_bytes(id), PackRow::from_bytes(raw)?)));
+                let (pack, row) = match found {
+                    Ok(found) => found,
+                    Err(error) => {
+                        tracing::error!(vault = vault.name.as_str(), home = %vault.home, %error, "a pack's row can't be read: the vault packs nothing more");
+                        self.unsound.lock().insert(vault.home);
+                        continue;
+                    }
+                };
+                self.media.count(row.medium, row.position, row.bytes);
+                if row.state == PackState::Coming {
+                    self.forget_coming(vault, pack, row).await?;
+                }
+            }
+            let last = page.rows.last().map(|(key, _)| engine::catalog::key_after(key).to_vec());
+            start = last.filter(|_| page.more);
+            if start.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     async fn forget_coming(&self, vault: &Vault, pack: PackId, row: PackRow) -> Result<()> {

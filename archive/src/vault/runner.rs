@@ -45,16 +45,29 @@ const BATCH: usize = 500;
 pub(super) struct Runner {
     vaults: Arc<Vaults>,
     trouble: Option<String>,
+    /// When vaults that could not be opened were last tried again, by boot time.
+    tried: Option<Duration>,
 }
 
 impl Runner {
     pub(super) fn new(vaults: Arc<Vaults>) -> Self {
-        Self { vaults, trouble: None }
+        Self { vaults, trouble: None, tried: None }
+    }
+
+    /// Tries again to open what a start could not.
+    async fn open_shut(&mut self) -> u64 {
+        let now = self.vaults.clock.boottime();
+        if now.saturating_sub(*self.tried.get_or_insert(now)) < AGAIN {
+            return 0;
+        }
+        self.tried = Some(now);
+        self.vaults.open_shut().await
     }
 
     async fn step(&mut self) -> engine::Result<Progress> {
         let vaults = Arc::clone(&self.vaults);
-        let mut done = vaults.look_at_media().await.map_err(Error::reported)?;
+        let mut done = self.open_shut().await;
+        done += vaults.look_at_media().await.map_err(Error::reported)?;
         done += vaults.timers().await.map_err(Error::reported)?;
         done += self.direct().await?;
         let plan = {
@@ -120,7 +133,7 @@ impl Worker for Runner {
 
 impl Vaults {
     fn vault_of(&self, job: JobId) -> Option<Arc<Vault>> {
-        let home = self.counter.lock().homes.get(&job).copied()?;
+        let home = self.counter.lock().home_of(job)?;
         self.at_home(home)
     }
 
@@ -439,6 +452,7 @@ impl Vaults {
                 Effect::WakeAt(at) => {
                     let mut counter = self.counter.lock();
                     counter.work.remove(&job.id);
+                    counter.is_read(job.id);
                     counter.timers.insert((at, job.id));
                 }
                 Effect::Unschedule => {
@@ -446,8 +460,8 @@ impl Vaults {
                 }
                 Effect::Notify => {
                     let (vault, topic) = (vault.name.as_str(), job.topic.as_str());
-                    if let Some(bell) = &*self.bells.ends.lock() {
-                        bell.notify_one();
+                    if let Some(tell) = &*self.bells.ends.lock() {
+                        tell(job.id);
                     }
                     tracing::info!(job = %job.id, vault, topic, state = job.state.name(), "a retrieval came to its end");
                 }
@@ -456,7 +470,9 @@ impl Vaults {
             }
         }
         if let JobState::Failed { since, .. } = job.state {
-            self.counter.lock().timers.insert((since.plus(job.keep), job.id));
+            let mut counter = self.counter.lock();
+            counter.is_read(job.id);
+            counter.timers.insert((since.plus(job.keep), job.id));
         }
     }
 

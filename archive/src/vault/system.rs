@@ -14,13 +14,13 @@
 //! - A mark in root goes before the vault's first row, and may stand where none is.
 //!
 //! # What a crash leaves
-//! A mark without a vault; a job that nobody knows, which comes to its end by itself.
+//! A mark without a vault, which goes at the next start; a job that nobody knows, which comes to its end by itself.
 
 use super::change::{ATTEMPTS_MAX, Change, contended};
 use super::deposit::{arrives, owner};
 use super::rows::{ArchiveRow, ConfigRow, Garbage, PieceRow, State, VaultRow};
 use super::secrets::{Secrets, Spot};
-use super::{Error, NewVault, Output, Result, Vault, VaultName, Vaults, Wanted, tables};
+use super::{Error, MediumStatus, NewVault, Output, Result, Tell, Vault, VaultName, Vaults, Wanted, tables};
 use crate::inventory::Description;
 use crate::pack::{ArchiveId, VaultId};
 use crate::retrieval::{Depth, Desk, JobEvent, JobId, JobState, Subject, Terms, Tier, Timetable};
@@ -36,7 +36,6 @@ use security::keys::KeyScope;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// What policies and logs would call such a vault.
 const NAME: &str = "firn.system";
@@ -96,6 +95,23 @@ pub struct Whereabouts {
     pub packs: Vec<(String, String, u64)>,
 }
 
+/// How vaults are, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Vaults with a name.
+    pub vaults: usize,
+    /// Those that no door shows.
+    pub system_vaults: usize,
+    /// Of these those that can't be opened.
+    pub shut: usize,
+    /// Vaults with rows of packs that can't be read.
+    pub unsound: usize,
+    /// Retrievals that are to be read.
+    pub under_way: usize,
+    /// Media.
+    pub media: Vec<MediumStatus>,
+}
+
 /// Whose a partition's vault is.
 struct SystemRow {
     account: AccountId,
@@ -143,6 +159,25 @@ pub fn end_job(job: JobId) -> Vec<Write> {
 }
 
 impl Vaults {
+    /// How all of them are. Media are looked at: that may take as long as a disk does.
+    pub async fn overview(self: &Arc<Self>) -> Result<Overview> {
+        let vaults = Arc::clone(self);
+        let media = tokio::task::spawn_blocking(move || vaults.media());
+        let media = media.await.map_err(|_ended| engine::Error::Closed)?;
+        let (names, homes) = {
+            let known = self.known.read();
+            (known.names.len(), known.homes.len())
+        };
+        Ok(Overview {
+            vaults: names,
+            system_vaults: homes.saturating_sub(names),
+            shut: self.shut.lock().len(),
+            unsound: self.unsound.lock().len(),
+            under_way: self.counter.lock().pending(),
+            media,
+        })
+    }
+
     /// Opens the vaults of partitions.
     pub(super) async fn find_systems(&self) -> Result<()> {
         let root = self.at(PartitionId::ROOT).await?;
@@ -151,11 +186,19 @@ impl Vaults {
             let page = root.scan(scan.clone()).await?;
             for (key, raw) in &page.rows {
                 let one = async {
-                    let home = tables::read_partition(key)?;
-                    self.know_system(home, SystemRow::from_bytes(raw)?.account).await
+                    let (home, account) = (tables::read_partition(key)?, SystemRow::from_bytes(raw)?.account);
+                    match self.know_system(home, account).await {
+                        Err(error) => {
+                            self.shut.lock().insert(home, account);
+                            Err(error)
+                        }
+                        // What a crash left, or a bucket that was deleted when its vault was to begin.
+                        Ok(false) => self.unmark(home).await,
+                        Ok(true) => Ok(()),
+                    }
                 };
                 if let Err(error) = one.await {
-                    tracing::error!(%error, "a system vault can't be opened");
+                    tracing::error!(%error, "a system vault can't be opened; it is tried again");
                 }
             }
             next = scan.behind(&page);
@@ -165,39 +208,109 @@ impl Vaults {
 
     /// Opens a partition's vault, if it has one.
     async fn know_system(&self, home: PartitionId, account: AccountId) -> Result<bool> {
+        let found = self.read_system(home, account).await?;
+        let is_there = found.is_some();
+        self.known.write().homes.extend(found.map(|vault| (home, vault)));
+        Ok(is_there)
+    }
+
+    async fn read_system(&self, home: PartitionId, account: AccountId) -> Result<Option<Arc<Vault>>> {
         let snapshot = self.at(home).await?;
         let keys = vec![tables::only(tables::CONFIG), tables::only(tables::SECRETS)];
         let mut found = snapshot.multi_get(keys).await?.into_iter();
         let (Some(config), Some(secrets)) = (found.next().flatten(), found.next().flatten()) else {
-            return Ok(false);
+            return Ok(None);
         };
-        self.keys.prepare(KeyScope::vaults(account)).await.map_err(super::error::of_keys)?;
+        self.prepare_to_read(account).await?;
         let id = ConfigRow::from_bytes(&config)?.vault;
         let secrets = Secrets::open(&self.keys, id, home, &secrets)?;
-        self.remember_system(home, id, account, secrets)?;
-        Ok(true)
+        self.system_vault(home, id, account, secrets).map(Some)
     }
 
-    fn remember_system(
+    /// Has a vault's keys opened. On a full disk no use of the account's key is reserved: what is there is read and deleted all the same.
+    pub(super) async fn prepare_to_read(&self, account: AccountId) -> Result<()> {
+        match self.keys.prepare(KeyScope::vaults(account)).await {
+            Err(security::Error::Engine(error @ engine::Error::Full { .. })) => {
+                tracing::warn!(%error, %account, "failed to reserve uses of a key: no vault takes anything yet");
+                Ok(())
+            }
+            outcome => outcome.map_err(super::error::of_keys),
+        }
+    }
+
+    /// Takes a mark away behind which nothing is.
+    async fn unmark(&self, home: PartitionId) -> Result<()> {
+        let root = self.at(PartitionId::ROOT).await?;
+        let mark = tables::of_partition(tables::SYSTEMS, home);
+        if root.get(mark.clone()).await?.is_some() && !is_kept(&*self.at(home).await?).await? {
+            let change = Change::default().unchanged(mark.clone()).delete(mark).freeing();
+            self.try_commit(PartitionId::ROOT, &*root, change).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries again to open a vault that could not be, and takes up what is under way in it.
+    async fn open_again(self: &Arc<Self>, home: PartitionId) -> Result<()> {
+        let _naming = self.naming.lock().await;
+        let Some(account) = self.shut.lock().get(&home).copied() else { return Ok(()) };
+        self.media.register().await?;
+        if self.at_home(home).is_none()
+            && let Some(vault) = self.read_system(home, account).await?
+        {
+            // Nobody packs into it before: what is coming is what a crash left.
+            self.resume_packs_of(&vault).await?;
+            self.known.write().homes.insert(home, vault);
+        }
+        if let Some(vault) = self.at_home(home) {
+            self.resume_jobs_of(&vault).await?;
+            self.mark_dirty(home);
+            self.bells.runner.notify_one();
+            tracing::info!(%home, "a system vault is open now");
+        }
+        self.shut.lock().remove(&home);
+        Ok(())
+    }
+
+    /// The same of all of them. How many are open now.
+    pub(super) async fn open_shut(self: &Arc<Self>) -> u64 {
+        let shut: Vec<PartitionId> = self.shut.lock().keys().copied().collect();
+        let mut done = 0;
+        for home in shut {
+            match self.open_again(home).await {
+                Ok(()) => done += 1,
+                Err(error) => tracing::warn!(%home, %error, "a system vault can't be opened yet"),
+            }
+        }
+        done
+    }
+
+    fn system_vault(
         &self,
         home: PartitionId,
         id: VaultId,
         account: AccountId,
         secrets: Secrets,
-    ) -> Result<()> {
+    ) -> Result<Arc<Vault>> {
         let (name, created) = (VaultName::parse(NAME)?, self.clock.now());
-        let vault = Arc::new(Vault { home, id, account, name, created, secrets });
-        self.known.write().homes.insert(home, vault);
-        Ok(())
+        Ok(Arc::new(Vault { home, id, account, name, created, is_system: true, secrets }))
     }
 
-    fn system(&self, home: PartitionId) -> Result<Arc<Vault>> {
+    async fn system(self: &Arc<Self>, home: PartitionId) -> Result<Arc<Vault>> {
+        let is_shut = self.shut.lock().contains_key(&home);
+        if is_shut {
+            self.open_again(home).await?;
+        }
         self.at_home(home).ok_or_else(|| Error::NotFound { what: "system vault", id: home.to_string() })
     }
 
     /// Makes sure that a partition has a vault. `alive`: a row of the partition without which nothing is to come there any more.
-    pub async fn found_system(&self, home: PartitionId, account: AccountId, alive: &Key) -> Result<()> {
-        if self.at_home(home).is_some() {
+    pub async fn found_system(
+        self: &Arc<Self>,
+        home: PartitionId,
+        account: AccountId,
+        alive: &Key,
+    ) -> Result<()> {
+        if self.at_home(home).is_some() || self.system(home).await.is_ok() {
             return Ok(());
         }
         let _naming = self.naming.lock().await;
@@ -208,6 +321,12 @@ impl Vaults {
         self.media.register().await?;
         let key = tables::of_partition(tables::SYSTEMS, home);
         for _ in 0..ATTEMPTS_MAX {
+            let snapshot = self.at(home).await?;
+            if snapshot.get(alive.clone()).await?.is_none() {
+                // Whoever cleared the partition may have done so before the mark of an attempt.
+                self.unmark(home).await?;
+                return Err(Error::NotFound { what: "partition", id: home.to_string() });
+            }
             let root = self.at(PartitionId::ROOT).await?;
             let mark = Change::default().of_vaults().put(key.clone(), SystemRow { account }.to_bytes());
             if !self.try_commit(PartitionId::ROOT, &*root, mark).await? {
@@ -216,16 +335,15 @@ impl Vaults {
             if self.know_system(home, account).await? {
                 return Ok(());
             }
-            let snapshot = self.at(home).await?;
-            if snapshot.get(alive.clone()).await?.is_none() {
-                return Err(Error::NotFound { what: "partition", id: home.to_string() });
-            }
             let vault = VaultId::random(&*self.entropy);
             let row = VaultRow { partition: home, vault, state: State::Active, created: self.clock.now() };
             let secrets = Secrets::random(vault, &*self.entropy);
             let first = self.first_rows(account, &row, NewVault::default(), &secrets)?;
+            // As the partition was before the mark.
             if self.try_commit(home, &*snapshot, first.unchanged(alive.clone())).await? {
-                return self.remember_system(home, vault, account, secrets);
+                let vault = self.system_vault(home, vault, account, secrets)?;
+                self.known.write().homes.insert(home, vault);
+                return Ok(());
             }
         }
         Err(contended())
@@ -245,14 +363,20 @@ impl Vaults {
             Change::default().unchanged(mark.clone()).delete(mark).put(cleared, tables::PRESENT).freeing();
         if self.try_commit(PartitionId::ROOT, &*root, change).await? {
             self.known.write().homes.remove(&home);
+            self.shut.lock().remove(&home);
             self.mark_dirty(home);
         }
         Ok(false)
     }
 
     /// An archive of blobs that lie in the partition already. The owner's commit must prove that somebody refers to each of them.
-    pub fn deposit(&self, home: PartitionId, pieces: &[Piece], tree_hash: TreeHash) -> Result<Deposit> {
-        let vault = self.system(home)?;
+    pub async fn deposit(
+        self: &Arc<Self>,
+        home: PartitionId,
+        pieces: &[Piece],
+        tree_hash: TreeHash,
+    ) -> Result<Deposit> {
+        let vault = self.system(home).await?;
         let row = ArchiveRow {
             length: pieces.iter().map(|piece| piece.length).sum(),
             tree_hash,
@@ -292,14 +416,14 @@ impl Vaults {
         }
     }
 
-    /// Has this rung whenever a job comes to its end.
-    pub fn ring_at_ends(&self, bell: Arc<Notify>) {
-        *self.bells.ends.lock() = Some(bell);
+    /// Has this told of each job that comes to its end.
+    pub fn tell_of_ends(&self, tell: Tell) {
+        *self.bells.ends.lock() = Some(tell);
     }
 
     /// Asks for an archive. The job is durable when this returns.
     pub async fn retrieve(self: &Arc<Self>, home: PartitionId, what: Retrieve) -> Result<JobId> {
-        let vault = self.system(home)?;
+        let vault = self.system(home).await?;
         let wanted = Wanted {
             subject: Subject::Archive { archive: what.archive.to_string(), range: None },
             tier: what.tier,
@@ -313,8 +437,8 @@ impl Vaults {
     }
 
     /// How far a job is; `None`: there is none any more.
-    pub async fn job_state(&self, home: PartitionId, job: JobId) -> Result<Option<JobState>> {
-        match self.find_job(&*self.system(home)?, job).await {
+    pub async fn job_state(self: &Arc<Self>, home: PartitionId, job: JobId) -> Result<Option<JobState>> {
+        match self.find_job(&*self.system(home).await?, job).await {
             Ok((job, _)) => Ok(Some(job.state)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -322,18 +446,27 @@ impl Vaults {
     }
 
     /// When a job is expected to be ready; `None` once it is, or where there is none.
-    pub async fn job_eta(&self, home: PartitionId, job: JobId) -> Result<Option<Timestamp>> {
-        match self.find_job(&*self.system(home)?, job).await {
+    pub async fn job_eta(self: &Arc<Self>, home: PartitionId, job: JobId) -> Result<Option<Timestamp>> {
+        match self.find_job(&*self.system(home).await?, job).await {
             Ok((job, _)) if !matches!(job.state, JobState::Ready { .. }) => Ok(Some(job.eta)),
             Ok(_) | Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// A faster tier for a job that is under way.
-    pub async fn hasten(self: &Arc<Self>, home: PartitionId, job: JobId, tier: Tier) -> Result<()> {
-        let vault = self.system(home)?;
-        let (found, _) = self.find_job(&vault, job).await?;
+    /// A faster tier for a job that is under way; one that has it, or is ready, stays as it is. `false`: nothing comes of it any more.
+    pub async fn hasten(self: &Arc<Self>, home: PartitionId, job: JobId, tier: Tier) -> Result<bool> {
+        let vault = self.system(home).await?;
+        let found = match self.find_job(&vault, job).await {
+            Err(Error::NotFound { .. }) => return Ok(false),
+            found => found?.0,
+        };
+        match found.state {
+            JobState::Failed { .. } | JobState::Expired { .. } => return Ok(false),
+            JobState::Ready { .. } => return Ok(true),
+            _ if tier >= found.tier => return Ok(true),
+            _ => self.know_job(&vault, &found).await?,
+        }
         let config = self.at(home).await?.get(tables::only(tables::CONFIG)).await?;
         let config = ConfigRow::from_bytes(&config.ok_or_else(|| self.gone(&vault))?)?;
         let terms = Terms {
@@ -349,7 +482,7 @@ impl Vaults {
         };
         self.apply(job, event).await?;
         self.bells.runner.notify_one();
-        Ok(())
+        Ok(true)
     }
 
     /// Keeps the output of a job that is ready until then. `false`: it is not ready, or gone.
@@ -359,6 +492,11 @@ impl Vaults {
         job: JobId,
         until: Timestamp,
     ) -> Result<bool> {
+        let vault = self.system(home).await?;
+        match self.find_job(&vault, job).await {
+            Err(Error::NotFound { .. }) => return Ok(false),
+            found => self.know_job(&vault, &found?.0).await?,
+        }
         self.apply(job, JobEvent::KeepUntil(until)).await?;
         Ok(
             matches!(self.job_state(home, job).await?, Some(JobState::Ready { until: kept, .. }) if kept >= until),
@@ -366,8 +504,13 @@ impl Vaults {
     }
 
     /// A range of the output of a job that is ready.
-    pub fn retrieved(self: &Arc<Self>, home: PartitionId, job: JobId, range: Range<u64>) -> Result<Output> {
-        Ok(self.read_output(&self.system(home)?, job, range))
+    pub async fn retrieved(
+        self: &Arc<Self>,
+        home: PartitionId,
+        job: JobId,
+        range: Range<u64>,
+    ) -> Result<Output> {
+        Ok(self.read_output(&self.system(home).await?, job, range))
     }
 
     /// Where the bytes of an archive are.

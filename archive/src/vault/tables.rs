@@ -14,6 +14,7 @@
 //! | `PIECES` | vault | archive, offset | [`PieceRow`](super::rows::PieceRow): bytes that wait as a blob |
 //! | `PLACES` | vault | archive, offset | [`PlaceRow`](super::rows::PlaceRow): bytes that lie in a pack |
 //! | `PACKS` | vault | pack | [`PackRow`](super::rows::PackRow) |
+//! | `SCRUBBED` | vault | pack | [`ScrubRow`](super::scrubber::ScrubRow): when it was last looked at |
 //! | `SUBKEYS` | vault | key | a subkey, sealed by the vault's key |
 //! | `CHUNKS` | vault | chunk | [`ChunkRow`](super::rows::ChunkRow): where a deduplicated chunk lies |
 //! | `PACK_USES` | vault | pack, other pack | [`PRESENT`]: the other one refers to chunks of it |
@@ -60,6 +61,7 @@ pub(super) const JOBS: Table = table(Family::Record, 0x5D);
 pub(super) const FACTS: Table = table(Family::Record, 0x5E);
 pub(super) const OUTPUTS: Table = table(Family::Record, 0x5F);
 pub(super) const SYSTEMS: Table = table(Family::Record, 0x60);
+pub(super) const SCRUBBED: Table = table(Family::Record, 0x61);
 
 pub(super) const CREATED: Table = table(Family::Index, 0x50);
 

@@ -11,7 +11,7 @@
 //! archived all the same, and restored from there.
 //!
 //! # Invariants
-//! - Nothing is deposited that is restored, or being: it is passed by until that is over.
+//! - Nothing is deposited that is restored, or being: its hint goes, and the commit by which that is over puts it again.
 //! - The commit checks the key, the row's own hold on the bytes and that the vault is there.
 //!
 //! # What a crash leaves
@@ -44,7 +44,9 @@ use std::sync::Arc;
 /// Bytes that are read in one step.
 const STEP: u64 = 256 << 20;
 /// Pieces of a deposit, two rows each: all are of one commit, which has 10,000 rows with its checks.
-const PIECES_MAX: usize = 4_900;
+pub(crate) const PIECES_OF_A_COMMIT: usize = 4_900;
+/// As many a deposit has at the most; in tests few.
+pub(crate) const PIECES_MAX: usize = if cfg!(test) { 3 } else { PIECES_OF_A_COMMIT };
 
 /// A blob of the body.
 struct Leaf {
@@ -86,14 +88,13 @@ impl ObjectStore {
             return Ok((None, self.drop_hint(partition, hint).await?));
         };
         let row = row.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?;
-        let Some(row) =
-            row.filter(|row| row.is_archived() && row.cold().is_none_or(|cold| cold.archive.is_none()))
-        else {
-            return Ok((None, self.drop_hint(partition, hint).await?));
+        let at = tables::version(&key, id);
+        let is_wanted =
+            |row: &ObjectRow| row.is_archived() && row.cold().is_none_or(|cold| *cold == Cold::default());
+        // What is restored is none to deposit; the end of that puts the hint again.
+        let Some(row) = row.filter(is_wanted) else {
+            return Ok((None, self.drop_hint_of(&view, at, hint).await?));
         };
-        if row.cold().is_some_and(|cold| cold.restore.is_some()) {
-            return Ok((None, Watched::Waits));
-        }
         match self.gather(&view, (name, key), &row).await? {
             Some(gathering) => {
                 let alive = tables::only(tables::CONFIG);
@@ -205,7 +206,7 @@ impl ObjectStore {
         let Gathering { key, bucket, extent, .. } = gathering;
         let skeleton = self.skeleton(gathering).await?;
         let deposit =
-            self.vaults()?.deposit(bucket.partition, &gathering.pieces, tree_hash).map_err(of_vault)?;
+            self.vaults()?.deposit(bucket.partition, &gathering.pieces, tree_hash).await.map_err(of_vault)?;
         let hint = tables::deposit(key, gathering.id);
         let done = self
             .transact(|| async {

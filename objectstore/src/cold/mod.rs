@@ -11,13 +11,16 @@
 //!   (`archive::retrieval`). What an expired restore takes away is the copy, never what is archived.
 //! - A version's row says all of it, under its seal: HEAD, GET and listings read nothing more.
 //! - Rows of `COLD` are hints that are never late, rows of `DEPOSITS` hints that may be stale: whoever finds one looks at the version anew.
-//! - A restore is one commit, made when its job is durable. A crash before it leaves a job that nobody knows, which ends by itself.
+//! - A restore is one commit, made when its job is durable. A crash before it leaves a job that nobody knows, which ends by itself:
+//!   [`UNSEEN_DAYS`] and [`SLACK_DAYS`] after it is ready, however long the copy was to stay.
 //! - Locks and versions are as they were: a restore changes neither name, place nor Last-Modified.
 
 mod deposit;
 mod watch;
 
 pub(crate) use deposit::{Gathering, hint as deposit_hint};
+#[cfg(test)]
+pub(crate) use deposit::{PIECES_MAX, PIECES_OF_A_COMMIT};
 pub(crate) use watch::Watched;
 
 use crate::amend::to_amend;
@@ -52,8 +55,13 @@ use tokio::sync::Notify;
 const DAYS_MAX: u32 = i32::MAX as u32;
 /// A job's output outlives the restored copy by this, so that the copy's end is always the version's own.
 const SLACK_DAYS: u32 = 2;
-/// However short days are, it is there until somebody has looked at it.
+/// However short days are, it is there until somebody has looked at it; and as long for who reads it when its end has come.
 const KEEP_MIN: Duration = Duration::from_hours(1);
+/// Until somebody has seen that it is there, it is kept for so many days at the most, and those by which it outlives the copy. A job that no
+/// row names is gone by then, and who was away for so long asks again.
+const UNSEEN_DAYS: u32 = 7;
+/// Jobs that ended and were not looked after yet, at the most.
+const ENDED_MAX: usize = 100_000;
 
 /// How far an archived version is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +105,42 @@ pub(crate) struct ColdWork {
     pub(crate) bell: Arc<Notify>,
     /// Partitions with rows of `COLD` or `DEPOSITS`.
     pub(crate) dirty: Mutex<BTreeSet<PartitionId>>,
+    /// Jobs that came to their end since somebody looked.
+    pub(crate) ended: Arc<Mutex<BTreeSet<JobId>>>,
+}
+
+impl ColdWork {
+    /// What vaults tell of jobs.
+    pub(crate) fn told(&self) -> archive::vault::Tell {
+        let (bell, ended) = (Arc::clone(&self.bell), Arc::clone(&self.ended));
+        Box::new(move |job| {
+            let mut ended = ended.lock();
+            // Those that are left out are looked at all the same, a little later.
+            if ended.len() < ENDED_MAX {
+                ended.insert(job);
+            }
+            bell.notify_one();
+        })
+    }
+}
+
+/// What a version's restore is to be.
+struct Next {
+    restore: Restore,
+    /// What goes with it.
+    writes: Vec<Write>,
+    /// It is told of.
+    told: bool,
+    asked: Asked,
+}
+
+/// What a commit of a restore came to.
+struct Asked {
+    outcome: RestoreOutcome,
+    /// The job that the row names.
+    named: Option<JobId>,
+    /// The one that it named before, whose copy is over.
+    over: Option<JobId>,
 }
 
 /// A refusal of the vaults' as ours.
@@ -105,7 +149,18 @@ pub(crate) fn of_vault(error: archive::vault::Error) -> Error {
     match error {
         E::Engine(error) => Error::Engine(error),
         E::Refused(Refused::InsufficientCapacity) => Error::NoExpeditedRestore,
+        E::TooMany { limit, .. } | E::Refused(Refused::LimitExceeded { limit, .. }) => {
+            Error::TooManyRestores { limit }
+        }
         other => Error::VaultRefused { why: other.to_string() },
+    }
+}
+
+/// The same of bytes that are read: what is gone of a restored copy was let go.
+fn of_output(error: archive::vault::Error) -> Error {
+    match error {
+        archive::vault::Error::NotFound { .. } => Error::RestoredCopyGone,
+        other => of_vault(other),
     }
 }
 
@@ -147,15 +202,31 @@ impl ObjectStore {
         }
     }
 
+    /// An error of reading a version that is there still, as whoever asked is told: a restored copy that is gone before its time is none.
+    pub(crate) fn of_reading(
+        error: Error,
+        found: &Found,
+        (bucket, key, version): (&BucketName, &ObjectKey, VersionSelector),
+    ) -> Error {
+        match error {
+            Error::RestoredCopyGone => {
+                let version = found.info.version.filter(|_| version != VersionSelector::Latest);
+                stands_against((bucket, key, version), found.info.class, false)
+            }
+            error => error,
+        }
+    }
+
     /// Bytes of a version that lie in a vault, from its restored copy.
-    pub(crate) fn restored_body(&self, found: &Found, extent: Extent) -> Result<BodyStream> {
+    pub(crate) async fn restored_body(&self, found: &Found, extent: Extent) -> Result<BodyStream> {
         let job = found.cold.and_then(|cold| cold.restore).and_then(|restore| restore.job);
         // Whoever came here was let through by a restore.
         let job = job.ok_or_else(|| crate::body::corrupt("object row", "a restored copy without its job"))?;
         let first = extent.offset - found.extent.offset;
         let range = first..first + extent.length;
-        let bytes = self.vaults()?.retrieved(found.view.bucket.partition, job, range).map_err(of_vault)?;
-        Ok(bytes.map(|item| item.map_err(of_vault)).boxed())
+        let home = found.view.bucket.partition;
+        let bytes = self.vaults()?.retrieved(home, job, range).await.map_err(of_vault)?;
+        Ok(bytes.map(|item| item.map_err(of_output)).boxed())
     }
 
     /// Restores an archived version for so many days, if whoever asks may.
@@ -173,12 +244,25 @@ impl ObjectStore {
         // Of a commit of unknown outcome it may be the row's; of any other it is nobody's.
         let unknown =
             matches!(outcome, Err(Error::Engine(engine::Error::Unknown { .. } | engine::Error::Closed)));
-        let left =
-            if matches!(outcome, Ok(RestoreOutcome::Begun)) || unknown { None } else { begun.lock().take() };
-        if let Some((_, job)) = left {
+        let named = outcome.as_ref().ok().and_then(|asked| asked.named);
+        let left = begun.lock().take().map(|(_, job)| job).filter(|job| !unknown && named != Some(*job));
+        if let Some(job) = left {
             self.drop_job(bucket.partition, job).await;
         }
-        outcome
+        if let Some(job) = outcome.as_ref().ok().and_then(|asked| asked.over) {
+            self.end_soon(bucket.partition, job).await;
+        }
+        outcome.map(|asked| asked.outcome)
+    }
+
+    /// The output of a job that no row names any more is kept as long as who reads it may take. Failing to leaves it to end by itself.
+    pub(crate) async fn end_soon(&self, partition: PartitionId, job: JobId) {
+        // No longer than it outlives the copy anyway, where days are short.
+        let until = self.clock.now().plus(KEEP_MIN.min(self.days(SLACK_DAYS)));
+        let ended = async { self.vaults()?.keep_output_until(partition, job, until).await.map_err(of_vault) };
+        if let Err(error) = ended.await {
+            tracing::debug!(%error, %job, "the output of a restore that is over goes by itself");
+        }
     }
 
     /// Ends a job that no row names. Failing to leaves it to end by itself.
@@ -198,7 +282,7 @@ impl ObjectStore {
         request: &RestoreRequest,
         asks: Option<&Question>,
         begun: &Mutex<Option<(ArchiveId, JobId)>>,
-    ) -> Result<Attempt<RestoreOutcome>> {
+    ) -> Result<Attempt<Asked>> {
         let _turn = self.queue(bucket.partition, &request.key).await;
         let (view, stack) = self.stack(bucket, &request.key).await?;
         let at = (&request.bucket, &request.key);
@@ -219,47 +303,72 @@ impl ObjectStore {
             return Err(Error::InvalidArgument { name: "Tier", detail });
         }
         let (now, cold) = (self.clock.now(), row.cold().copied().unwrap_or_default());
-        // A copy that the vault has lost before its time is none: it is asked for anew.
-        let there = match cold.restore {
-            Some(restore) if restore.until.is_some_and(|until| until > now) => {
-                self.kept_until(&view, &restore, request.days, now).await?
-            }
-            _ => None,
-        };
-        let (restore, mut writes, told, outcome) = match (cold.restore, there) {
-            (Some(restore), Some(until)) => {
-                let before = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
-                let restore = Restore { days: request.days, until: Some(until), ..restore };
-                (restore, vec![Write::Delete(before)], false, RestoreOutcome::There(until))
-            }
-            (Some(restore), None) if restore.until.is_none() => {
-                if request.tier >= restore.tier {
-                    return Err(Error::RestoreInProgress);
-                }
-                if let Some(job) = restore.job {
-                    self.vaults()?.hasten(bucket.partition, job, request.tier).await.map_err(of_vault)?;
-                }
-                (Restore { tier: request.tier, ..restore }, Vec::new(), false, RestoreOutcome::Begun)
-            }
-            (over, _) => {
-                let left = over.and_then(|over| over.job).map(end_job).unwrap_or_default();
-                let job = self.begin(&view, (request, class), &cold, begun).await?;
-                let (tier, days) = (request.tier, request.days);
-                (Restore { tier, asked: now, days, job, until: None }, left, true, RestoreOutcome::Begun)
-            }
-        };
+        let Next { restore, mut writes, told, asked } =
+            self.next_restore(&view, (request, class), (&row, &cold), (begun, now)).await?;
         let look = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
         writes.push(Write::Put(look, name_of(&request.bucket)));
         let amended = self.with_cold(&view, &request.key, &row, Cold { restore: Some(restore), ..cold })?;
         let mut change = stack.replace(&amended).known_by(Layout::CLASSES);
         change.writes.extend(writes);
         change.cold = true;
+        change.dirty |= cold.restore.is_some();
         if told {
             let occasion =
                 Occasion { what: EventType::RESTORE, bucket: &request.bucket, origin: &request.origin };
             self.tell(&view, &occasion, (&request.key, &amended, now), &mut change).await?;
         }
-        Ok(Attempt::won(self.try_change_key(&view, &request.key, change).await?, outcome))
+        Ok(Attempt::won(self.try_change_key(&view, &request.key, change).await?, asked))
+    }
+
+    /// What a version's restore is to be, by what it is.
+    async fn next_restore(
+        self: &Arc<Self>,
+        view: &View,
+        (request, class): (&RestoreRequest, StorageClass),
+        (row, cold): (&ObjectRow, &Cold),
+        (begun, now): (&Mutex<Option<(ArchiveId, JobId)>>, Timestamp),
+    ) -> Result<Next> {
+        let next = |restore: Restore, writes, told, outcome, over| {
+            let asked = Asked { outcome, named: restore.job, over };
+            Ok(Next { restore, writes, told, asked })
+        };
+        match cold.restore {
+            // A copy that the vault has lost before its time is none: it is asked for anew.
+            Some(restore) if restore.until.is_some_and(|until| until > now) => {
+                if let Some(until) = self.kept_until(view, &restore, request.days, now).await? {
+                    let before = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
+                    let restore = Restore { days: request.days, until: Some(until), ..restore };
+                    let writes = vec![Write::Delete(before)];
+                    return next(restore, writes, false, RestoreOutcome::There(until), None);
+                }
+            }
+            Some(restore) if restore.until.is_none() => {
+                if request.tier >= restore.tier {
+                    return Err(Error::RestoreInProgress);
+                }
+                if self.hastened(view.bucket.partition, &restore, request.tier).await? {
+                    let restore = Restore { tier: request.tier, ..restore };
+                    return next(restore, Vec::new(), false, RestoreOutcome::Begun, None);
+                }
+            }
+            _ => {}
+        }
+        let ended = cold.restore.filter(|before| before.until.is_some_and(|until| until <= now));
+        // Whoever reads what is over goes on for a while.
+        let over = ended.and_then(|ended| ended.job);
+        let left = cold.restore.and_then(|before| before.job).filter(|job| over != Some(*job));
+        let left = left.map(end_job).unwrap_or_default();
+        let job = self.begin(view, (request, class), cold, begun).await?;
+        let restore = Restore { tier: request.tier, asked: now, days: request.days, job, until: None };
+        next(restore, left, true, RestoreOutcome::Begun, over)
+    }
+
+    /// Whether a restore that is under way goes on, and faster.
+    async fn hastened(&self, partition: PartitionId, restore: &Restore, tier: Tier) -> Result<bool> {
+        match restore.job {
+            Some(job) => self.vaults()?.hasten(partition, job, tier).await.map_err(of_vault),
+            None => Ok(true),
+        }
     }
 
     /// Has the vault begin, once, where the bytes lie in one.
@@ -279,7 +388,7 @@ impl ObjectStore {
             None => {}
         }
         let (tier, depth) = (request.tier, depth(class));
-        let keep = self.days(request.days.saturating_add(SLACK_DAYS)).max(KEEP_MIN);
+        let keep = self.days(request.days.min(UNSEEN_DAYS) + SLACK_DAYS).max(KEEP_MIN);
         let what = Retrieve { archive: at.id, tier, depth, keep };
         let job = self.vaults()?.retrieve(view.bucket.partition, what).await.map_err(of_vault)?;
         *begun.lock() = Some((at.id, job));

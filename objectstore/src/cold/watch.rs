@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   row of COLD ─► the version ─┬─ under way, read back (or in the pool) ─► until then, event, next look
-//!                               ├─ under way ─► it waits
+//!                               ├─ under way ─► it waits for its job, which tells of its end
 //!                               ├─ came to nothing ─► archived, as before
-//!                               ├─ its time is over ─► archived, as before; the job's output goes; event
+//!                               ├─ its time is over ─► archived, as before; the job's output goes an hour later; event
 //!                               └─ nothing of it any more ─► the look goes
 //! ```
 //! Each is one commit that checks the key as it was read. A crash leaves the look.
@@ -15,7 +15,7 @@ use crate::event::{EventType, Occasion, Origin};
 use crate::record::{Cold, ObjectRow, Restore};
 use crate::store::{Bucket, View};
 use crate::{BucketName, Error, ObjectKey, ObjectStore, Result, tables};
-use archive::retrieval::JobState;
+use archive::retrieval::{JobId, JobState};
 use archive::vault::end_job;
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -29,14 +29,14 @@ use std::sync::Arc;
 pub(crate) enum Watched {
     /// Something was done, or somebody was faster.
     Done,
-    /// It waits for something else.
-    Waits,
+    /// It waits for a job.
+    Waits(JobId),
 }
 
 /// What becomes of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    Waits,
+    Waits(JobId),
     /// It is read back.
     There,
     /// It can't be.
@@ -88,7 +88,7 @@ impl ObjectStore {
             _ => None,
         };
         let (restore, what, at) = match next {
-            Next::Waits => return Ok(Watched::Waits),
+            Next::Waits(job) => return Ok(Watched::Waits(job)),
             Next::Later(at) => {
                 return self.look_later(&view, (look, tables::cold(at, &key, id)), &key, &name).await;
             }
@@ -101,12 +101,19 @@ impl ObjectStore {
             }
             Next::Over => (None, Some(EventType::RESTORE_OVER), None),
         };
-        let left = if restore.is_none() { row.cold().and_then(|cold| cold.restore?.job) } else { None };
+        let job = row.cold().and_then(|cold| cold.restore?.job).filter(|_| restore.is_none());
+        // Whoever reads it when its time is over may take a while; what came to nothing goes at once.
+        let (over, left) = if next == Next::Over { (job, None) } else { (None, job) };
         let amended = self.with_cold(&view, &key, &row, Cold { restore, ..cold })?;
         let mut change =
             stack.replace(&amended).known_by(Layout::CLASSES).unchanged(look.clone()).delete(look);
         if restore.is_none() {
             change = change.freeing();
+            if cold.archive.is_none() {
+                // Whoever was to carry it to a vault passed it by meanwhile.
+                change.writes.push(super::deposit_hint(&key, id, &name));
+                change.cold = true;
+            }
         }
         change.writes.extend(left.map(end_job).into_iter().flatten());
         change.writes.extend(at.map(|at| Write::Put(tables::cold(at, &key, id), super::name_of(&name))));
@@ -116,7 +123,10 @@ impl ObjectStore {
             let occasion = Occasion { what, bucket: &name, origin: &origin };
             self.tell(&view, &occasion, (&key, &amended, now), &mut change).await?;
         }
-        self.try_change_key(&view, &key, change).await?;
+        let done = self.try_change_key(&view, &key, change).await?;
+        if let Some(job) = over.filter(|_| done) {
+            self.end_soon(partition, job).await;
+        }
         Ok(Watched::Done)
     }
 
@@ -130,7 +140,7 @@ impl ObjectStore {
                 Ok(match state {
                     Some(JobState::Ready { .. }) => Next::There,
                     None | Some(JobState::Failed { .. } | JobState::Expired { .. }) => Next::Failed,
-                    Some(_) => Next::Waits,
+                    Some(_) => Next::Waits(job),
                 })
             }
         }
@@ -146,6 +156,13 @@ impl ObjectStore {
     ) -> Result<Watched> {
         let change = Change::writes([Write::Put(then, super::name_of(name))]).configured();
         let change = change.unchanged(tables::current(key)).unchanged(look.clone()).delete(look);
+        self.try_commit(change.freeing().of(view)).await?;
+        Ok(Watched::Done)
+    }
+
+    /// A hint is not needed as long as a version is as it was read: whoever changes that puts it again.
+    pub(super) async fn drop_hint_of(&self, view: &View, row: Key, hint: Key) -> Result<Watched> {
+        let change = Change::default().configured().unchanged(row).unchanged(hint.clone()).delete(hint);
         self.try_commit(change.freeing().of(view)).await?;
         Ok(Watched::Done)
     }

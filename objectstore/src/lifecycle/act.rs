@@ -28,16 +28,16 @@ use crate::record::{ObjectRow, UploadGarbage, UploadRow};
 use crate::stack::Stack;
 use crate::store::{Bucket, View};
 use crate::tables::{self, DueOf};
-use crate::transact::Attempt;
+use crate::transact::{Attempt, contended};
 use crate::{
     BucketName, DeleteConditions, Error, Lifecycle, LogRecord, ObjectKey, ObjectStore, Result, StorageClass,
-    VersionName, Versioning,
+    VersionId, VersionName, Versioning,
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Layout, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Versions removed by one commit.
 #[cfg(not(test))]
@@ -47,6 +47,8 @@ const TOGETHER: usize = 500;
 const TOGETHER: usize = 3;
 /// Commits of one call; whoever calls goes on with what is left, behind others.
 const PASSES: u32 = 64;
+/// Versions of a key that can't be moved, and are passed by, in one call.
+const STUCK: usize = 1_000;
 /// Bytes that one commit puts, about.
 const PUT_MAX: usize = 128 << 10;
 /// Who asks for it, as access logs have it.
@@ -212,11 +214,12 @@ impl ObjectStore {
     /// Whether there is more is answered too.
     pub(crate) async fn act_on_versions(&self, look: &Look<'_>) -> Result<(LifecycleRun, bool)> {
         let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
+        let mut unmoved = BTreeSet::new();
         for _ in 0..PASSES {
             let now = self.clock.now();
             let (view, stack) = self.stack(look.bucket, look.key).await?;
             let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
-            let survey = self.survey(&view, look.key, &lifecycle, now).await?;
+            let survey = self.survey(&view, look.key, (&lifecycle, &unmoved), now).await?;
             if survey.first.is_none() {
                 if self.look_again(look, &view, survey.later).await? {
                     return Ok((run, false));
@@ -224,7 +227,14 @@ impl ObjectStore {
                 continue;
             }
             let deed = if survey.removed.is_empty() && !survey.moved.is_empty() {
-                self.shift(look, (&view, &stack), survey.moved, now).await?
+                let before = unmoved.len();
+                let shifted = self.shift(look, (&view, &stack), (survey.moved, &mut unmoved), now).await?;
+                match shifted {
+                    Some(deed) => deed,
+                    // None of them can be moved: the others of the key are looked at.
+                    None if unmoved.len() > before && unmoved.len() < STUCK => continue,
+                    None => return Err(contended()),
+                }
             } else if survey.removed.is_empty() && survey.expires.is_some() {
                 self.expire(look, (&view, &stack), survey.later, now).await?
             } else {
@@ -247,11 +257,11 @@ impl ObjectStore {
         &self,
         view: &View,
         key: &ObjectKey,
-        lifecycle: &Lifecycle,
+        (lifecycle, unmoved): (&Lifecycle, &BTreeSet<VersionId>),
         now: Timestamp,
     ) -> Result<Survey> {
         let mut survey = Survey::default();
-        let rules = KeyRules::of(lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         if rules.is_empty() {
             return Ok(survey);
         }
@@ -261,7 +271,14 @@ impl ObjectStore {
         while let Some(version) = versions.next().await? {
             let row = version.row?;
             let facts = self.facts(view, &row).await?;
-            if let Some(due) = rules.due(&facts, &above.place(&facts, version.below)) {
+            let place = above.place(&facts, version.below);
+            // What can't be moved now keeps nobody waiting, and itself not from being removed.
+            let is_unmoved = unmoved.contains(&row.version);
+            if is_unmoved {
+                survey.later(self.calendar().midnight_after(now));
+            }
+            let due = if is_unmoved { rules.ends(&facts, &place) } else { rules.due(&facts, &place) };
+            if let Some(due) = due {
                 let locked = due.at <= now && facts.hold != LifecycleHold::None;
                 let removes = due.act != LifecycleAct::Expire && due.act.class().is_none();
                 if locked && removes && self.is_held(view, &row).await? {
@@ -392,22 +409,27 @@ impl ObjectStore {
     }
 
     /// Moves versions to other classes, those of one moment by one commit. What is locked moves, too. What is due of them next, the next look
-    /// at the key says.
+    /// at the key says. `None`: none of them can be moved, and why was told.
     async fn shift(
         &self,
         at: &Look<'_>,
         (view, stack): (&View, &Stack),
-        moved: Vec<Doomed>,
+        (moved, unmoved): (Vec<Doomed>, &mut BTreeSet<VersionId>),
         now: Timestamp,
-    ) -> Result<Deed> {
+    ) -> Result<Option<Deed>> {
         let (mut change, mut run) = (Change::default().unchanged(at.row.clone()), LifecycleRun::default());
         let (mut told, mut bytes) = (Vec::new(), 0);
         for Doomed { row, above, due } in &moved {
             let (Some(stored), Some(class)) = (&row.stored, due.act.class()) else { continue };
             above.iter().try_for_each(|above| self.authentic(at, above))?;
-            if stored.class.copies() != class.copies() {
+            if stored.class.copies() != class.copies()
                 // Boxed: seldom.
-                Box::pin(self.keep_for_class(at, row, class)).await?;
+                && let Err(error) = Box::pin(self.keep_for_class(at, row, class)).await
+            {
+                // As where a zone is away, or bytes are damaged: neither keeps anything else from being done.
+                tracing::warn!(bucket = %at.name, version = %row.version, %class, %error, "a version can't get the copies of the class that a rule moves it to: it is tried again tomorrow");
+                unmoved.insert(row.version);
+                continue;
             }
             let written = change.writes.len();
             let mut amended = row.clone();
@@ -439,6 +461,9 @@ impl ObjectStore {
                 break;
             }
         }
+        if told.is_empty() {
+            return Ok(None);
+        }
         // On a full disk, too: what comes behind may free some, and this is the way onto a medium.
         let won = self.try_change_key(view, at.key, change.freeing()).await?;
         if won {
@@ -446,7 +471,7 @@ impl ObjectStore {
                 self.log_deed((at.name, at.key), operation, &[(version, Some(size))]);
             }
         }
-        Ok(Deed::of(won, run, false))
+        Ok(Some(Deed::of(won, run, false)))
     }
 
     /// Sees to it that a version's bytes have the copies of the class that it moves to.
@@ -494,7 +519,7 @@ impl ObjectStore {
             let now = self.clock.now();
             let (view, []) = self.view_at(at.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
             let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
-            let rules = KeyRules::of(&lifecycle, self.calendar(), at.key.as_str());
+            let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), at.key.as_str());
             let mut change = Change::default().configured().unchanged(at.row.clone()).freeing();
             let (mut given_up, mut later) = (0, None::<Timestamp>);
             let mut next = Some(Scan::prefix(tables::UPLOADS, &tables::versions_of(at.key), UPLOADS));

@@ -86,8 +86,9 @@ impl ObjectStore {
         let view = self.view(name).await?;
         let lifecycle = self.lifecycle_at(&view).await?.ok_or(Error::NoSuchConfiguration)?;
         let calendar = self.calendar();
-        let terms = Terms { calendar, minimum: lifecycle.minimum };
-        let acting = KeyRules::of(&lifecycle, calendar, key.as_str());
+        let versioning = view.config.versioning;
+        let terms = Terms { calendar, versioning, minimum: lifecycle.minimum };
+        let acting = KeyRules::of(&lifecycle, (calendar, versioning), key.as_str());
         let (mut explained, mut more) = (Vec::new(), false);
         let scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(key), VERSIONS);
         let mut versions = Versions::new(&*view.snapshot, scan);

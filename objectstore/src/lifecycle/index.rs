@@ -85,7 +85,7 @@ impl ObjectStore {
         now: Timestamp,
     ) -> Result<(Vec<Write>, Option<Expiry>)> {
         let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok((Vec::new(), None)) };
-        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         if rules.is_empty() {
             return Ok((Vec::new(), None));
         }
@@ -110,7 +110,7 @@ impl ObjectStore {
     /// What any other change of a key's versions adds to the index: somebody looks at it tonight.
     pub(crate) async fn index_change(&self, view: &View, key: &ObjectKey) -> Result<Option<Write>> {
         let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
-        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         let tonight = self.calendar().midnight_after(self.clock.now());
         Ok((!rules.is_empty()).then(|| look(tonight, DueOf::Versions, key.as_str())))
     }
@@ -123,7 +123,7 @@ impl ObjectStore {
         row: &ObjectRow,
     ) -> Result<Option<Write>> {
         let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
-        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         let due = rules.due_of_current(&self.facts(view, row).await?);
         Ok(due.map(|due| Write::Delete(tables::due(due.at, DueOf::Versions, key.as_str()))))
     }
@@ -147,7 +147,7 @@ impl ObjectStore {
         begun: Timestamp,
     ) -> Result<Option<Expiry>> {
         let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
-        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         let Some(due) = rules.upload_due(begun) else { return Ok(None) };
         let rule = lifecycle.rules().get(due.rule);
         Ok(rule.map(|rule| Expiry { at: due.at, rule: rule.id.as_str().into() }))
@@ -161,7 +161,7 @@ impl ObjectStore {
         row: &ObjectRow,
     ) -> Result<Option<Expiry>> {
         let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
-        let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
+        let rules = KeyRules::of(&lifecycle, (self.calendar(), view.config.versioning), key.as_str());
         Ok(Lifecycles::expiry(&lifecycle, &rules, &self.facts(view, row).await?))
     }
 }

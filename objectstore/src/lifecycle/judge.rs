@@ -15,7 +15,7 @@ use crate::setting::{
     LifecycleExpiration, LifecycleFilter, LifecycleRule, NEWER_NONCURRENT_MAX, NoncurrentExpiration,
     TransitionMinimum, TransitionWhen,
 };
-use crate::{Lifecycle, StorageClass, Tags};
+use crate::{Lifecycle, StorageClass, Tags, Versioning};
 use engine::clock::Timestamp;
 use std::collections::VecDeque;
 
@@ -90,10 +90,12 @@ impl LifecycleAct {
         }
     }
 
-    /// What comes first of one moment: what is gone needs no other class, what is hidden may. Of classes the deepest.
-    const fn rank(self) -> (u8, u8) {
+    /// What comes first of one moment: what is gone needs no other class, what is hidden may. Of classes the deepest. `for_good`: what
+    /// expires is gone, and not hidden.
+    const fn rank(self, for_good: bool) -> (u8, u8) {
         match self {
             Self::RemoveNoncurrent | Self::RemoveMarker | Self::AbortUpload => (0, 0),
+            Self::Expire if for_good => (0, 0),
             Self::Transition(class) => (1, u8::MAX - class.depth()),
             Self::Expire => (2, 0),
         }
@@ -214,11 +216,23 @@ fn judge_noncurrent(
 /// Objects smaller than this are not moved where a rule names no size.
 const MINIMUM_BYTES: u64 = 128 << 10;
 
-/// How days are counted, and what is too small to be moved.
+/// How days are counted, what is too small to be moved, and what becomes of what expires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) calendar: Calendar,
     pub(crate) minimum: TransitionMinimum,
+    pub(crate) versioning: Versioning,
+}
+
+impl Terms {
+    /// Whether a version is gone when it expires: a marker takes the place of the null version, and hides any other.
+    fn loses(self, version: &Facts) -> bool {
+        match self.versioning {
+            Versioning::Off => true,
+            Versioning::Suspended => version.null,
+            Versioning::Enabled => false,
+        }
+    }
 }
 
 /// To which class a rule moves a version next, and when; `None`: it moves none like it.
@@ -264,8 +278,9 @@ fn judge_moves(rule: &LifecycleRule, terms: Terms, version: &Facts, place: &Plac
             None => why = LifecycleWhyNot::Kept,
             Some(at) => {
                 let step = (at, LifecycleAct::Transition(class));
-                let sooner =
-                    |known: &(Timestamp, LifecycleAct)| (at, step.1.rank()) < (known.0, known.1.rank());
+                let sooner = |known: &(Timestamp, LifecycleAct)| {
+                    (at, step.1.rank(false)) < (known.0, known.1.rank(false))
+                };
                 if next.as_ref().is_none_or(sooner) {
                     next = Some(step);
                 }
@@ -291,10 +306,10 @@ fn moved_at(
 
 /// What a rule, whose prefix was looked at before, does to a version next: the end of it, or another class.
 pub(crate) fn judge_all(rule: &LifecycleRule, terms: Terms, version: &Facts, place: &Place<'_>) -> Verdict {
-    let ends = judge(rule, terms.calendar, version, place);
+    let (ends, gone) = (judge(rule, terms.calendar, version, place), terms.loses(version));
     match (ends, judge_moves(rule, terms, version, place)) {
         (Ok(end), Some(Ok(step))) => {
-            Ok(if (step.0, step.1.rank()) < (end.0, end.1.rank()) { step } else { end })
+            Ok(if (step.0, step.1.rank(gone)) < (end.0, end.1.rank(gone)) { step } else { end })
         }
         (Err(_), Some(Ok(step))) => Ok(step),
         (Err(LifecycleWhyNot::NoAction), Some(Err(why))) => Err(why),
@@ -311,13 +326,13 @@ pub(crate) fn judge_upload(rule: &LifecycleRule, calendar: Calendar, begun: Time
     Ok((calendar.days_after(begun, days), LifecycleAct::AbortUpload))
 }
 
-/// The earliest say; of several the first rule's.
-fn earliest(verdicts: impl Iterator<Item = (usize, Verdict)>) -> Option<Due> {
+/// The earliest say; of several the first rule's. `for_good`: what expires is gone.
+fn earliest(verdicts: impl Iterator<Item = (usize, Verdict)>, for_good: bool) -> Option<Due> {
     let due = verdicts.filter_map(|(rule, verdict)| {
         let (at, act) = verdict.ok()?;
         Some(Due { at, act, rule })
     });
-    due.min_by_key(|due| (due.at, due.act.rank(), due.rule))
+    due.min_by_key(|due| (due.at, due.act.rank(for_good), due.rule))
 }
 
 /// The rules that act on keys like one.
@@ -328,10 +343,14 @@ pub(crate) struct KeyRules<'r> {
 }
 
 impl<'r> KeyRules<'r> {
-    pub(crate) fn of(lifecycle: &'r Lifecycle, calendar: Calendar, key: &str) -> Self {
+    pub(crate) fn of(
+        lifecycle: &'r Lifecycle,
+        (calendar, versioning): (Calendar, Versioning),
+        key: &str,
+    ) -> Self {
         let rules = lifecycle.rules().iter().enumerate();
         let rules = rules.filter(|(_, rule)| rule.enabled && key.starts_with(rule.filter.prefix())).collect();
-        Self { rules, terms: Terms { calendar, minimum: lifecycle.minimum } }
+        Self { rules, terms: Terms { calendar, minimum: lifecycle.minimum, versioning } }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -347,11 +366,14 @@ impl<'r> KeyRules<'r> {
     }
 
     pub(crate) fn due(&self, version: &Facts, place: &Place<'_>) -> Option<Due> {
-        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_all(rule, self.terms, version, place))))
+        let verdicts = self.rules.iter().map(|(at, rule)| (*at, judge_all(rule, self.terms, version, place)));
+        earliest(verdicts, self.terms.loses(version))
     }
 
     pub(crate) fn upload_due(&self, begun: Timestamp) -> Option<Due> {
-        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_upload(rule, self.terms.calendar, begun))))
+        let verdicts =
+            self.rules.iter().map(|(at, rule)| (*at, judge_upload(rule, self.terms.calendar, begun)));
+        earliest(verdicts, true)
     }
 
     /// What is due first of a current object.
@@ -361,9 +383,13 @@ impl<'r> KeyRules<'r> {
 
     /// When a current object expires, whatever class it is in by then.
     pub(crate) fn expires(&self, object: &Facts) -> Option<Due> {
-        let place = Place { since: None, newer: &VecDeque::new(), alone: false };
+        self.ends(object, &Place { since: None, newer: &VecDeque::new(), alone: false })
+    }
+
+    /// When a version comes to its end, whatever class it is in by then.
+    pub(crate) fn ends(&self, version: &Facts, place: &Place<'_>) -> Option<Due> {
         let calendar = self.terms.calendar;
-        earliest(self.rules.iter().map(|(at, rule)| (*at, judge(rule, calendar, object, &place))))
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge(rule, calendar, version, place))), true)
     }
 }
 

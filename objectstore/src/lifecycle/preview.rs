@@ -150,7 +150,7 @@ impl ObjectStore {
             if version.below {
                 continue;
             }
-            let rules = KeyRules::of(lifecycle, self.calendar(), &version.key);
+            let rules = KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &version.key);
             let mut held: Vec<Facts> = std::mem::take(&mut of_key);
             let (too_many, damaged) = (std::mem::take(&mut too_many), std::mem::take(&mut damaged));
             if damaged {
@@ -181,7 +181,7 @@ impl ObjectStore {
         for (raw, row) in &found.rows {
             page.seen += 1;
             let (key, _) = tables::read_upload(raw)?;
-            let rules = KeyRules::of(lifecycle, self.calendar(), &key);
+            let rules = KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &key);
             let Ok(row) = UploadRow::from_bytes(row) else {
                 page.damaged.push(key.clone());
                 page.left_out.push(key);

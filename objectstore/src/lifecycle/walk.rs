@@ -132,7 +132,11 @@ impl ObjectStore {
         let mut of_key: Option<(KeyRules<'_>, Above, Option<Timestamp>)> = None;
         while let Some(version) = versions.next().await? {
             let (rules, above, first) = of_key.get_or_insert_with(|| {
-                (KeyRules::of(lifecycle, self.calendar(), &version.key), Above::default(), None)
+                (
+                    KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &version.key),
+                    Above::default(),
+                    None,
+                )
             });
             next.seen += 1;
             if !rules.is_empty() {
@@ -172,7 +176,7 @@ impl ObjectStore {
         let mut writes = Vec::new();
         for (raw, row) in &page.rows {
             let (key, _) = tables::read_upload(raw)?;
-            let rules = KeyRules::of(lifecycle, self.calendar(), &key);
+            let rules = KeyRules::of(lifecycle, (self.calendar(), view.config.versioning), &key);
             // One that can't be read is nobody's to give up, and holds up no other one.
             let due = UploadRow::from_bytes(row).ok().and_then(|row| rules.upload_due(row.initiated));
             writes.extend(due.map(|due| look(due.at, DueOf::Uploads, &key)));

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-const ARCHIVES: Table = Table { family: Family::Record, tag: 0x55 };
-const PIECES: Table = Table { family: Family::Record, tag: 0x56 };
-const PLACES: Table = Table { family: Family::Record, tag: 0x57 };
-const PACKS: Table = Table { family: Family::Record, tag: 0x58 };
-const JOBS: Table = Table { family: Family::Record, tag: 0x5D };
-const OUTPUTS: Table = Table { family: Family::Record, tag: 0x5F };
+pub(super) const ARCHIVES: Table = Table { family: Family::Record, tag: 0x55 };
+pub(super) const PIECES: Table = Table { family: Family::Record, tag: 0x56 };
+pub(super) const PLACES: Table = Table { family: Family::Record, tag: 0x57 };
+pub(super) const PACKS: Table = Table { family: Family::Record, tag: 0x58 };
+pub(super) const JOBS: Table = Table { family: Family::Record, tag: 0x5D };
+pub(super) const OUTPUTS: Table = Table { family: Family::Record, tag: 0x5F };
 
-fn request(name: &BucketName, at: &str, days: u32, tier: RestoreTier) -> RestoreRequest {
+pub(super) fn request(name: &BucketName, at: &str, days: u32, tier: RestoreTier) -> RestoreRequest {
     RestoreRequest {
         bucket: name.clone(),
         key: key(at),
@@ -32,25 +32,25 @@ fn request(name: &BucketName, at: &str, days: u32, tier: RestoreTier) -> Restore
     }
 }
 
-async fn restore(world: &World, name: &BucketName, at: &str, days: u32) -> Result<RestoreOutcome> {
+pub(super) async fn restore(world: &World, name: &BucketName, at: &str, days: u32) -> Result<RestoreOutcome> {
     world.store.restore(&request(name, at, days, RestoreTier::Standard), None).await
 }
 
-async fn state(world: &World, name: &BucketName, at: &str) -> Option<RestoreState> {
+pub(super) async fn state(world: &World, name: &BucketName, at: &str) -> Option<RestoreState> {
     world.store.head(GetRequest::new(name.clone(), key(at))).await.unwrap().info.restore
 }
 
-async fn archive(world: &World, name: &BucketName, at: &str, class: StorageClass, body: &Bytes) {
+pub(super) async fn archive(world: &World, name: &BucketName, at: &str, class: StorageClass, body: &Bytes) {
     let request = PutRequest { class, ..PutRequest::new(name.clone(), key(at)) };
     world.put_with(request, body.clone()).await.unwrap();
 }
 
-fn is_refused<T>(outcome: &Result<T>, under_way: bool) -> bool {
+pub(super) fn is_refused<T>(outcome: &Result<T>, under_way: bool) -> bool {
     matches!(outcome, Err(Error::InvalidObjectState { what }) if what.under_way == under_way && what.class.is_archived())
 }
 
 /// Lets workers go on, and time pass, until it can be read.
-async fn wait(world: &World, name: &BucketName, at: &str) -> Timestamp {
+pub(super) async fn wait(world: &World, name: &BucketName, at: &str) -> Timestamp {
     for _ in 0..40 {
         world.settle().await;
         match state(world, name, at).await {
@@ -227,6 +227,10 @@ async fn archived_bytes_go_to_a_vault_and_come_back_from_it_bit_by_bit() {
     world.clock.advance(until.since(world.clock.now()));
     world.settle().await;
     assert!(is_refused(&world.get(&name, "whole").await, false));
+    // Who reads it just then may go on for an hour.
+    assert_eq!(world.rows(partition, JOBS).await, 1);
+    world.clock.advance(Duration::from_hours(1));
+    world.settle().await;
     assert_eq!((world.rows(partition, JOBS).await, world.rows(partition, OUTPUTS).await), (0, 0));
     assert_eq!(world.rows(partition, ARCHIVES).await, 2);
     // Deleted it is gone, packs too; and with the bucket the vault.
@@ -241,7 +245,7 @@ async fn archived_bytes_go_to_a_vault_and_come_back_from_it_bit_by_bit() {
     world.store.delete_bucket(&name).await.unwrap();
     world.next_day();
     world.settle().await;
-    for tag in 0x50..0x60 {
+    for tag in (0x50..0x60).chain([0x61]) {
         assert_eq!(world.rows(partition, Table { family: Family::Record, tag }).await, 0, "{tag:x}");
     }
     assert_eq!(
@@ -290,6 +294,7 @@ async fn what_was_archived_before_there_were_vaults_goes_there_when_there_are() 
     world.open_vaults().await;
     world.settle().await;
     assert_eq!(world.rows(partition, ARCHIVES).await, 1, "what is restored waits");
+    assert_eq!(world.rows(partition, tables::DEPOSITS).await, 0, "and is not looked at until that is over");
     assert_eq!(world.get(&name, "restored").await.unwrap(), body);
     world.clock.advance(DAY * 3);
     world.settle().await;
@@ -353,6 +358,8 @@ async fn a_crash_at_any_step_on_the_way_to_the_vault_and_back_loses_and_doubles_
             assert!(world.get(&name, at).await.unwrap() == body, "{commits} commits: {at}");
         }
         world.clock.advance(DAY * 10);
+        world.settle().await;
+        world.clock.advance(Duration::from_hours(1));
         world.settle().await;
         assert_eq!(world.rows(partition, ARCHIVES).await, 2, "{commits} commits");
         assert_eq!((world.rows(partition, PIECES).await, world.rows(partition, OUTPUTS).await), (0, 0));

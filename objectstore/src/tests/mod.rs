@@ -7,6 +7,7 @@ mod basics;
 mod between;
 mod charges;
 mod cold;
+mod cold_ends;
 mod copy;
 mod crash;
 mod create;

@@ -4,9 +4,10 @@ use super::lifecycle::{days, midnights, moves, noncurrent, run, set};
 use super::lock::{in_days, of};
 use crate::world::{World, bytes, key};
 use crate::{
-    BucketName, Error, GetRequest, Lifecycle, LifecycleAct, LifecycleFilter, LifecycleRule, LifecycleWhyNot,
-    LockMode, NoncurrentTransition, ObjectLock, PutRequest, StorageClass, Transition, TransitionMinimum,
-    TransitionWhen, VersionSelector, Versioning, tables,
+    BucketName, CompleteRequest, CompletedPart, CreateUpload, Error, Expect, GetRequest, Lifecycle,
+    LifecycleAct, LifecycleFilter, LifecycleRule, LifecycleWhyNot, LockMode, NoncurrentTransition,
+    ObjectLock, PartNumber, PartRequest, PutRequest, StorageClass, Transition, TransitionMinimum,
+    TransitionWhen, VersionSelector, Versioning, WriteConditions, tables,
 };
 use engine::clock::Clock;
 
@@ -140,4 +141,111 @@ async fn a_date_moves_what_was_there_and_edits_and_new_versions_make_the_deed_ju
     world.delete(&name, "k").await;
     let partition = world.partition(&name).await;
     assert_eq!(world.rows(partition, tables::DUE).await, 0, "what is deleted takes its look along");
+}
+
+#[tokio::test]
+async fn what_is_gone_for_good_at_a_midnight_is_not_moved_before_and_the_preview_says_so() {
+    for (versioning, moved) in [(Versioning::Off, 0), (Versioning::Suspended, 0), (Versioning::Enabled, 1)] {
+        let world = World::new(525).await;
+        let name = world.create("bkt", versioning).await;
+        set(&world, &name, vec![moves("", &[(2, StorageClass::Glacier)], 0), days("", 2)]).await;
+        world.put(&name, "k", bytes(1, 9_000)).await;
+        let (now, until) = (world.clock.now(), world.clock.now().plus(crate::DAY * 4));
+        let page = world.store.preview_lifecycle(&name, None, (now, until), None).await.unwrap();
+        let said = page.rows.iter().filter(|row| row.act.class().is_some()).map(|row| row.count).sum::<u64>();
+        midnights(&world, 3);
+        let done = run(&world, &name).await;
+        assert_eq!((done.transitions, said, done.expired), (moved, moved, 1), "{versioning:?}");
+    }
+}
+
+fn customer() -> security::envelope::CustomerKey {
+    security::envelope::CustomerKey::new([7; 32])
+}
+
+/// An upload in two parts under a customer's key, kept in one zone.
+async fn enclosed_parts(world: &World, name: &BucketName, at: &str) {
+    let create = CreateUpload {
+        class: StorageClass::OneZoneIa,
+        customer_key: Some(customer()),
+        ..CreateUpload::new(name.clone(), key(at))
+    };
+    let upload = world.store.create_upload(create).await.unwrap().upload;
+    let mut parts = Vec::new();
+    for (number, length) in [(1, 5 << 20), (2, 50_000)] {
+        let part = PartNumber::new(number).unwrap();
+        let request = PartRequest {
+            bucket: name.clone(),
+            key: key(at),
+            upload,
+            part,
+            length: None,
+            checksum: None,
+            proven: true,
+            writer: None,
+            customer_key: Some(customer()),
+        };
+        let mut sink = world.store.upload_part(request).await.unwrap();
+        sink.write(bytes(number.into(), length)).await.unwrap();
+        let uploaded = sink.finish(Expect::default()).await.unwrap();
+        let checksum = uploaded.checksum.map(|sum| sum.value);
+        parts.push(CompletedPart { number: part, etag: uploaded.etag, checksum });
+    }
+    let request = CompleteRequest {
+        bucket: name.clone(),
+        key: key(at),
+        upload,
+        parts,
+        checksum: None,
+        checksum_parts: None,
+        checksum_type: None,
+        size: None,
+        conditions: WriteConditions::default(),
+        origin: crate::Origin::default(),
+        asks: None,
+        customer_key: Some(customer()),
+    };
+    world.store.complete_upload(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_customers_key_closes_gets_the_copies_of_its_new_class_without_that_key() {
+    let world = World::with_zones(526).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    enclosed_parts(&world, &name, "k").await;
+    set(&world, &name, vec![moves("", &[(1, StorageClass::Glacier)], 0)]).await;
+    midnights(&world, 2);
+    assert_eq!(run(&world, &name).await.transitions, 1);
+    let found = world.store.peek(&GetRequest::new(name.clone(), key("k"))).await.unwrap();
+    assert_eq!(found.class, StorageClass::Glacier);
+    let places = world.store.where_is(&name, &key("k"), VersionSelector::Latest).await.unwrap();
+    let zones: std::collections::BTreeSet<_> = places.iter().map(|place| place.zone.clone()).collect();
+    assert_eq!(zones.len(), 2, "{places:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_can_not_be_moved_keeps_no_other_from_what_is_due_nor_itself_from_its_end() {
+    let world = World::with_zones(527).await;
+    let name = world.create("bkt", Versioning::Enabled).await;
+    let one_zone =
+        || PutRequest { class: StorageClass::OneZoneIa, ..PutRequest::new(name.clone(), key("k")) };
+    world.put(&name, "k", bytes(1, 300_000)).await;
+    for n in 2..4 {
+        world.put_with(one_zone(), bytes(n, 300_000)).await.unwrap();
+    }
+    for zone in ["pool", "other"] {
+        world.damage_zone(zone);
+    }
+    let transition = NoncurrentTransition { days: 1, newer: None, class: StorageClass::Glacier };
+    let rule = LifecycleRule {
+        noncurrent_transitions: vec![transition],
+        ..moves("", &[(1, StorageClass::Glacier)], 1)
+    };
+    set(&world, &name, vec![rule, noncurrent("", 5, None)]).await;
+    midnights(&world, 3);
+    // What was in all zones needs no copies.
+    assert_eq!(run(&world, &name).await.transitions, 1);
+    midnights(&world, 8);
+    assert_eq!(run(&world, &name).await.noncurrent, 2);
+    assert_eq!(class(&world, &name, "k").await, StorageClass::OneZoneIa);
 }

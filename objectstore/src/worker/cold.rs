@@ -6,14 +6,22 @@
 use super::{BATCH, REST, is_empty, reported};
 use crate::cold::{Gathering, Watched};
 use crate::{ObjectStore, tables};
+use archive::retrieval::JobId;
 use bytes::Bytes;
 use engine::catalog::Scan;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
 use engine::{BoxFuture, ErrorKind};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How long what waits for a job is passed by, unless that ends before.
+const WAIT: Duration = Duration::from_mins(1);
+/// Looks that are so passed by, at the most; others are looked at in each round.
+const WAITS_MAX: usize = 100_000;
 
 pub(super) struct Cold {
     restores: Restores,
@@ -25,6 +33,20 @@ pub(super) struct Cold {
 /// Restores of each partition, in its turn.
 struct Restores {
     store: Arc<ObjectStore>,
+    /// Looks that wait for a job, and until when, by boot time, they are passed by unless it ends: who is read anew all the time keeps others
+    /// from being read.
+    waits: BTreeMap<(PartitionId, Bytes), (JobId, Duration)>,
+}
+
+impl Restores {
+    /// What waited for a job that has ended is looked at.
+    fn wake(&mut self) {
+        let ended = std::mem::take(&mut *self.store.cold.ended.lock());
+        let now = self.store.clock.boottime();
+        if !ended.is_empty() || self.waits.len() >= WAITS_MAX {
+            self.waits.retain(|_, (job, until)| *until > now && !ended.contains(job));
+        }
+    }
 }
 
 /// What is to go to the vault of each partition, in its turn.
@@ -37,7 +59,7 @@ struct Deposits {
 impl Cold {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
         Self {
-            restores: Restores { store: Arc::clone(&store) },
+            restores: Restores { store: Arc::clone(&store), waits: BTreeMap::new() },
             to_restores: Tour::default(),
             deposits: Deposits { store, gathering: None },
             to_deposits: Tour::default(),
@@ -66,10 +88,22 @@ impl Visitor for Restores {
         if let Some(behind) = scan.behind(&page) {
             stop.go_on_at(behind.start);
         }
+        let now = self.store.clock.boottime();
         for (raw, name) in &page.rows {
+            let at = (partition, raw.clone());
+            if self.waits.get(&at).is_some_and(|(_, until)| *until > now) {
+                continue;
+            }
             match self.store.watch_restore(partition, (raw, name)).await {
-                Ok(Watched::Done) => stop.did(1),
-                Ok(Watched::Waits) => {}
+                Ok(Watched::Done) => {
+                    self.waits.remove(&at);
+                    stop.did(1);
+                }
+                Ok(Watched::Waits(job)) => {
+                    if self.waits.len() < WAITS_MAX {
+                        self.waits.insert(at, (job, now + WAIT));
+                    }
+                }
                 Err(error) => stop.set_aside(reported(error)),
             }
         }
@@ -135,7 +169,7 @@ impl Deposits {
                     return Ok(true);
                 }
                 Ok((None, Watched::Done)) => stop.did(1),
-                Ok((None, Watched::Waits)) => {}
+                Ok((None, Watched::Waits(_))) => {}
                 Err(error) => stop.set_aside(reported(error)),
             }
         }
@@ -164,6 +198,7 @@ impl Worker for Cold {
     /// Between two steps of deposits, each of which may read for a while, restores have theirs.
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(async {
+            self.restores.wake();
             let restores = self.to_restores.tick(&mut self.restores, REST).await;
             let deposits = self.to_deposits.tick(&mut self.deposits, REST).await;
             Ok(match (restores?, deposits?) {

@@ -8,6 +8,7 @@ use crate::vault::rows::{
     ArchiveRow, ChunkRow, ConfigRow, FactsRow, Garbage, MediumRow, PackRow, PackState, PieceRow, PlaceRow,
     State, UploadRow, VaultRow,
 };
+use crate::vault::scrubber::ScrubRow;
 use crate::vault::{Notification, Tags};
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
@@ -102,4 +103,10 @@ fn golden_settings() {
     let row = Notification { topic: "t".into(), events: vec!["e".into()] };
     check(&row, "01 0174 01 0165");
     check(&Tags([("k".to_owned(), "v".to_owned())].into()), "01 01 016b 0176");
+}
+
+#[test]
+fn golden_row_of_a_scrub() {
+    check(&ScrubRow { at: AT, is_whole: true }, "01 0403020100000000 01");
+    check(&ScrubRow { at: AT, is_whole: false }, "01 0403020100000000 00");
 }

@@ -6,6 +6,8 @@ mod doubts;
 mod golden;
 mod jobs;
 mod media;
+mod scrub;
+mod systems;
 
 use super::rows::{PackRow, PackState};
 use super::{

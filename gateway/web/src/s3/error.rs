@@ -328,6 +328,8 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::RestoreInProgress => Code::RestoreAlreadyInProgress,
         E::NoExpeditedRestore => Code::GlacierExpeditedRetrievalNotAvailable,
         E::NoVault | E::VaultRefused { .. } => Code::ServiceUnavailable,
+        E::TooManyRestores { .. } => Code::SlowDown,
+        E::RestoredCopyGone => Code::InternalError,
         E::NoSuchQuota | E::NoSuchConfiguration => Code::NoSuchConfiguration,
         E::TooManyConfigurations { .. } => Code::TooManyConfigurations,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
@@ -380,6 +382,9 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         E::InvalidSetting { detail } | E::InvalidLifecycle { detail } => detail.clone().into(),
         E::InvalidObjectState { what } => of_cold(what).into(),
         E::VaultRefused { why } => format!("The vault does not do it now: {why}.").into(),
+        E::TooManyRestores { limit } => {
+            format!("The bucket has {limit} restores, as many as its vault takes: try again when some are there.").into()
+        }
         E::NoVault => "Its bytes lie in a vault, and the appliance runs without any: set vault.enabled.".into(),
         E::QuotaExceeded { prefix, unit, limit } => {
             let of = if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix}") };

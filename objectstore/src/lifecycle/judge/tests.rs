@@ -4,8 +4,8 @@ use super::{Above, Due, Facts, KeyRules, LifecycleAct, LifecycleHold, LifecycleW
 use crate::lifecycle::calendar::Calendar;
 use crate::lifecycle::simulate::{Step, simulate};
 use crate::{
-    DAY, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleRule, NoncurrentExpiration, Tags,
-    Versioning,
+    DAY, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleRule, NoncurrentExpiration, StorageClass,
+    Tags, Transition, TransitionWhen, Versioning,
 };
 use engine::clock::Timestamp;
 use std::collections::VecDeque;
@@ -138,7 +138,7 @@ fn steps(
 ) -> Vec<(i64, LifecycleAct, usize, u64, bool)> {
     let named = rules.into_iter().zip(0..).map(|(rule, id)| LifecycleRule { id: id.to_string(), ..rule });
     let lifecycle = Lifecycle::new(named.collect()).unwrap();
-    let rules = KeyRules::of(&lifecycle, Calendar::new(DAY), "k");
+    let rules = KeyRules::of(&lifecycle, (Calendar::new(DAY), versioning), "k");
     let mut told = Vec::new();
     simulate(&rules, versioning, &mut versions, (at(20, 0), at(1_000, 0)), |step: Step| {
         told.push((step.at.as_millis() / 86_400_000, step.act, step.rule, step.bytes, step.frees));
@@ -186,6 +186,31 @@ fn what_rules_come_to_over_a_keys_life_is_told_in_order() {
 }
 
 #[test]
+fn what_is_gone_at_a_moment_is_not_moved_before_and_what_is_only_hidden_is() {
+    use LifecycleAct::{Expire, Transition as Moves};
+    let to = StorageClass::Glacier;
+    let moves = LifecycleRule {
+        transitions: vec![Transition { when: TransitionWhen::Days(3), class: to }],
+        filter: LifecycleFilter { larger: Some(1), ..LifecycleFilter::default() },
+        ..rule()
+    };
+    let (plain, null) = (object(30, 7), Facts { null: true, ..object(30, 7) });
+    let gone = vec![(34, Expire, 1, 7, true)];
+    let hidden = vec![(34, Moves(to), 0, 7, false), (34, Expire, 1, 7, false)];
+    for (versioning, version, expected) in [
+        (Versioning::Off, &plain, &gone),
+        (Versioning::Suspended, &null, &gone),
+        (Versioning::Suspended, &plain, &hidden),
+        (Versioning::Enabled, &null, &hidden),
+    ] {
+        let mut told = steps(vec![moves.clone(), days(3)], versioning, vec![version.clone()]);
+        // What becomes of markers is another matter.
+        told.retain(|(_, act, ..)| *act != LifecycleAct::RemoveMarker);
+        assert_eq!(&told, expected, "{versioning:?}");
+    }
+}
+
+#[test]
 fn a_version_is_noncurrent_since_the_one_above_it_was_made_and_never_since_before_it_was() {
     let mut above = Above::default();
     let newest = object(9, 1);
@@ -208,7 +233,8 @@ fn rules_of_other_keys_are_not_asked() {
         LifecycleRule { id: "b".to_owned(), ..filtered(days(2), of("a/")) },
     ];
     let lifecycle = Lifecycle::new(rules).unwrap();
-    let expires = |key: &str| KeyRules::of(&lifecycle, Calendar::new(DAY), key).expires(&object(1, 1));
+    let terms = (Calendar::new(DAY), Versioning::Off);
+    let expires = |key: &str| KeyRules::of(&lifecycle, terms, key).expires(&object(1, 1));
     let due = Due { at: at(4, 0), act: LifecycleAct::Expire, rule: 1 };
     assert_eq!((expires("a/k"), expires("c")), (Some(due), None));
 }

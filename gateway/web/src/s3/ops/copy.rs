@@ -57,10 +57,10 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         customer_key,
         origin: call.origin(),
     };
-    let encloses = request.customer_key.is_some();
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
     // The source may have to be read for the checksum.
-    body.reserve_for_work(&call.state.bodies, store.copy_memory(encloses)).await?;
+    let anew = store.copies_anew(&request).await;
+    body.reserve_for_work(&call.state.bodies, store.copy_memory(anew)).await?;
     let share = body.take_share();
     let work = async move {
         let _share = share;
