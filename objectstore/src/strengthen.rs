@@ -19,7 +19,7 @@ impl ObjectStore {
         if enough || !self.blobs.has_known_several_zones() {
             return Ok(());
         }
-        let mut todo: Vec<(Extent, Option<Keys>)> = vec![(extent, source.keys.clone())];
+        let mut todo: Vec<(Extent, Option<Keys>)> = vec![(extent, source.of_pages())];
         while let Some((extent, keys)) = todo.pop() {
             match extent.content {
                 Content::Empty | Content::Inline { .. } => {}
