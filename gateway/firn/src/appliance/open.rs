@@ -178,7 +178,10 @@ impl Appliance {
         let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let below = (catalog.clone(), &blobs, &keys, &compliance);
         let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
+        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
+        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
         let store = ObjectStore::open(Components {
+            kms: Some(kms.clone()),
             vaults: vaults.clone(),
             outbox: outbox.clone(),
             access_logs: config.access_logs,
@@ -194,8 +197,6 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
-        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
-        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
         let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &entropy)).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();

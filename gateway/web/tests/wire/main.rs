@@ -34,6 +34,7 @@ mod limits;
 mod lines;
 mod listing;
 mod lock;
+mod managed_keys;
 mod multipart;
 mod notification;
 mod policy;

@@ -288,20 +288,21 @@ impl World {
         components.outbox = outbox.clone();
         let (keys, compliance) = (components.keys.clone(), components.compliance.clone());
         let below = below_vaults(&foundation, &components, gate.clone());
-        let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
-        let facts = Arc::new(Facts::default());
         let identities = identities(&foundation, gate.clone(), keys.clone(), account).await;
-        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
         let kms = Kms::new(kms::Parts {
             catalog: gate.clone(),
-            keys,
+            keys: keys.clone(),
             identities: identities.clone(),
             clock: clock.clone(),
             compliance,
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
+        components.kms = Some(kms.clone());
+        let store = ObjectStore::open(components).await.unwrap();
+        let facts = Arc::new(Facts::default());
+        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
         let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),
