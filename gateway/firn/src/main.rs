@@ -24,6 +24,7 @@ mod session;
 mod settle;
 mod text;
 mod tls;
+mod trail;
 mod transfer;
 mod verbs;
 

@@ -2,6 +2,7 @@
 
 mod about;
 mod admin;
+mod audit;
 mod backup;
 mod bucket;
 mod dedup;
@@ -10,6 +11,7 @@ mod door;
 mod env;
 mod extract;
 mod identity;
+mod kms;
 mod lifecycle;
 mod lifecycle_document;
 mod list;
@@ -63,6 +65,8 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Role(args) => identity::role(session, &args).await,
         ClientVerb::Policy(args) => identity::policy(session, &args).await,
         ClientVerb::Key(args) => identity::key(session, &args).await,
+        ClientVerb::Kms(args) => kms::run(session, &args).await,
+        ClientVerb::Audit(args) => audit::run(session, &args).await,
         ClientVerb::Recover(args) => backup::recover(session, args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
