@@ -5,6 +5,7 @@
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
 //!     ├── iam                                               calls of IAM
+//!     ├── json                                              calls of services that speak JSON
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
 //! ```
@@ -29,6 +30,7 @@ mod download;
 mod endpoint;
 mod error;
 mod iam;
+mod json;
 mod lifecycle;
 mod list;
 mod lock;
@@ -51,6 +53,7 @@ pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
 pub use iam::Described;
+pub use json::{JsonAnswer, JsonService};
 pub use lifecycle::LifecycleRule;
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use lock::{BucketLock, ObjectLock};

@@ -25,6 +25,7 @@ mod session;
 mod settle;
 mod text;
 mod tls;
+mod trail;
 mod transfer;
 mod verbs;
 

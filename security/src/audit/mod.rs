@@ -39,7 +39,7 @@ mod who;
 pub use deliver::{Destination, File, Sink, SinkError};
 pub use error::{AuditError, Code, Result};
 pub use event::{Category, Event, Failure, Resource, bounded};
-pub use health::{FailingTrail, Health};
+pub use health::{FailingTrail, Health, Overview};
 pub use history::{Attribute, Found, Lookup, Page};
 pub use queue::Unkept;
 pub use selector::{AdvancedSelector, DataResource, EventSelector, FieldSelector, ReadWrite, Selectors};

@@ -1,19 +1,49 @@
-//! What `doctor` and `/metrics` say of the audit trail: what was lost of it, and which trails can't write their files.
+//! What `status`, `doctor` and `/metrics` say of the audit trail: its trails, what was lost of it, and which of them can't write their files.
 
 use crate::report::finding::Finding;
+use crate::report::status::{self, Asked, Trail};
+use crate::report::time::json_time;
 use crate::text::counted;
+use engine::unit::ByteCount;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use security::audit::{Audit, Health};
+use security::audit::{Audit, Health, Overview};
 use std::fmt;
 use std::sync::Arc;
 
 /// Trails that get a line of their own.
 const LINES_MAX: usize = 20;
+
+/// The trails of all accounts, and what was lost since the start; nothing where there is nothing of either.
+pub(super) async fn status(audit: &Audit) -> Option<Asked<status::Audit>> {
+    let lost = audit.health().lost;
+    match audit.overview(LINES_MAX).await {
+        Ok((trails, _)) if trails.is_empty() && lost == 0 => None,
+        Ok((trails, count)) => Some(Asked::Known(status::Audit {
+            lost: Some(lost),
+            trail_count: Some(count as u64),
+            trails: Some(trails.into_iter().map(shown).collect()),
+        })),
+        Err(error) => Some(Asked::Failed { error: error.to_string() }),
+    }
+}
+
+fn shown(trail: Overview) -> Trail {
+    Trail {
+        arn: Some(trail.arn),
+        bucket: Some(trail.bucket),
+        logging: Some(trail.is_logging),
+        validates: Some(trail.validates),
+        delivered: json_time(trail.delivered),
+        digested: json_time(trail.digested),
+        waiting: Some(ByteCount::new(trail.waiting_bytes)),
+        error: trail.error,
+    }
+}
 
 /// A fault for what was lost and for each trail that fails, each with what mends it; nothing where all is well.
 pub(super) fn findings(health: &Health) -> Vec<Finding> {
@@ -25,7 +55,7 @@ pub(super) fn findings(health: &Health) -> Vec<Finding> {
             health.untold
         );
         let fix = "the log (firn server's) says what could not be written; events called AuditEventsLost say how many, since when and why: \
-                   aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=AuditEventsLost";
+                   firn audit search --event-name AuditEventsLost";
         findings.push(Finding::fault("audit", text, fix));
     }
     findings.extend(health.failing.iter().take(LINES_MAX).map(|trail| {

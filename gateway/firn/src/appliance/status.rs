@@ -201,6 +201,7 @@ impl Facts {
             inventories: super::inventories::status(&appliance.store.failing_inventories()),
             lifecycle: lifecycle::status(&appliance.store.damaged_lifecycles()),
             access_logs: super::access_logs::status(&appliance.store.log_status()),
+            audit: if answers { super::audit::status(&appliance.audit).await } else { None },
             quotas: if answers { quotas::status(&appliance.store).await } else { None },
             remote,
             workers: None,

@@ -5,6 +5,8 @@
 //!   lifecycle  rules of buckets
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
 //!   identity   verbs of users, groups, roles, policies and keys
+//!   audit      verbs of the audit trail
+//!   kms        verbs of managed keys
 //!   options    groups of options that several of them take · uri  names of places
 //! ```
 //!
@@ -13,7 +15,9 @@
 #![expect(clippy::doc_markdown, reason = "the texts are read on a terminal, as they are")]
 
 mod appliance;
+mod audit;
 mod identity;
+mod kms;
 mod lifecycle;
 mod object;
 mod options;
@@ -24,9 +28,14 @@ pub(crate) use appliance::{
     Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone,
     ZoneAdd, ZoneName, ZoneReplace,
 };
+pub(crate) use audit::{Audit, AuditKeys, AuditSearch, AuditTail, AuditVerify, EventFilter, Span, When};
 pub(crate) use identity::{
     Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
     PolicyCreation, Removal, Role, RoleCreation, User,
+};
+pub(crate) use kms::{
+    Kms, KmsAlias, KmsAliasName, KmsCreation, KmsDeletion, KmsGrant, KmsGrantId, KmsKey, KmsNewAlias,
+    KmsNewGrant, KmsNewPolicy, KmsPolicy, KmsRotation,
 };
 pub(crate) use lifecycle::{
     Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
@@ -149,6 +158,12 @@ pub(crate) enum ClientVerb {
     /// Look after access keys.
     #[command(subcommand)]
     Key(Key),
+    /// Look after the keys that encrypt, of KMS.
+    #[command(subcommand)]
+    Kms(Kms),
+    /// Read the audit trail: who did what, and whether its files are as they were written.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Rebuild a lost data directory from its backup, or a zone.
     Recover(Recover),
     /// Check a configuration file.

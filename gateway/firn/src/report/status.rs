@@ -112,6 +112,9 @@ pub(crate) struct Status {
     /// Access logs, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) access_logs: Option<AccessLogs>,
+    /// Trails, where there are any, and what was lost of the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<Asked<Audit>>,
     /// Quotas, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quotas: Option<Asked<Quotas>>,
@@ -331,6 +334,25 @@ facts! {
 facts! {
     /// A log that can't be written.
     FailingLog { bucket: String, target: String, since: String, error: String }
+}
+
+facts! {
+    /// The audit trail.
+    Audit { lost: u64, trail_count: u64, trails: Vec<Trail> }
+}
+
+facts! {
+    /// A trail.
+    Trail {
+        arn: String,
+        bucket: String,
+        logging: bool,
+        validates: bool,
+        delivered: String,
+        digested: String,
+        waiting: ByteCount,
+        error: String,
+    }
 }
 
 facts! {

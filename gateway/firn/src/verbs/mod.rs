@@ -2,6 +2,7 @@
 
 mod about;
 mod admin;
+mod audit;
 mod backup;
 mod bucket;
 mod dedup;
@@ -10,6 +11,7 @@ mod door;
 mod env;
 mod extract;
 mod identity;
+mod kms;
 mod lifecycle;
 mod lifecycle_document;
 mod list;
@@ -64,6 +66,8 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Role(args) => identity::role(session, &args).await,
         ClientVerb::Policy(args) => identity::policy(session, &args).await,
         ClientVerb::Key(args) => identity::key(session, &args).await,
+        ClientVerb::Kms(args) => kms::run(session, &args).await,
+        ClientVerb::Audit(args) => audit::run(session, &args).await,
         ClientVerb::Recover(args) => match &args.from_zone {
             Some(zone) => recover_zone::run(session, &args.dir, zone).await,
             None => backup::recover(session, args).await,

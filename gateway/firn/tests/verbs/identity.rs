@@ -5,7 +5,7 @@ use crate::support::{Appliance, Ran};
 use std::fs;
 
 /// A verb with the keys of a user.
-fn run_as(appliance: &Appliance, key: &serde_json::Value, args: &[&str]) -> Ran {
+pub(crate) fn run_as(appliance: &Appliance, key: &serde_json::Value, args: &[&str]) -> Ran {
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     let mut command = appliance.command(args);
     command.env("AWS_ACCESS_KEY_ID", text("access_key_id"));

@@ -227,6 +227,11 @@ async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_
         error: "NoSuchBucket".to_owned(),
     };
     assert_eq!(bench.audit.health().failing, std::slice::from_ref(&wanted));
+    let (seen, count) = bench.audit.overview(10).await.unwrap();
+    let [one] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((count, &one.arn, one.error.as_deref()), (1, &wanted.arn, Some("NoSuchBucket")));
+    assert!(one.is_logging && one.validates && one.waiting_bytes > 0 && one.delivered.is_none(), "{one:?}");
+    assert_eq!(bench.audit.overview(0).await.unwrap(), (Vec::new(), 1));
     // The next process knows it from its first round on, though it is too early to try again.
     bench.crash().await;
     bench.work().await;
@@ -235,6 +240,11 @@ async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_
     bench.clock.advance(Duration::from_mins(5));
     bench.work().await;
     assert_eq!((bench.audit.health().failing.len(), bench.delivered().len()), (0, 1));
+    let (seen, _) = bench.audit.overview(10).await.unwrap();
+    assert_eq!(
+        (seen[0].waiting_bytes, &seen[0].error, seen[0].delivered),
+        (0, &None, Some(bench.audit.now()))
+    );
     keep(&bench, &["DeleteBucket"]).await;
     bench.clock.advance(Duration::from_mins(5));
     *bench.bucket.refuses.lock() = Some(SinkError::NoBucket);
