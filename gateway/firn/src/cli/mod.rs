@@ -25,8 +25,8 @@ pub(crate) use appliance::{
     ZoneAdd, ZoneName, ZoneReplace,
 };
 pub(crate) use identity::{
-    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
-    PolicyCreation, Removal, Role, RoleCreation, User,
+    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Login, Membership, Password,
+    Policy, PolicyCreation, Removal, Role, RoleCreation, User,
 };
 pub(crate) use lifecycle::{
     Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
@@ -149,6 +149,8 @@ pub(crate) enum ClientVerb {
     /// Look after access keys.
     #[command(subcommand)]
     Key(Key),
+    /// Sign in by a password: eval "$(firn login USER)" lets every AWS tool in for a while.
+    Login(Connected<Login>),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check a configuration file.

@@ -14,6 +14,7 @@ mod lifecycle;
 mod lifecycle_document;
 mod list;
 mod lock;
+mod login;
 mod names;
 mod object;
 mod quota;
@@ -21,6 +22,7 @@ mod remove;
 mod restore;
 mod status;
 mod transfer;
+mod typed;
 mod undelete;
 mod uploads;
 mod versions;
@@ -63,6 +65,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Role(args) => identity::role(session, &args).await,
         ClientVerb::Policy(args) => identity::policy(session, &args).await,
         ClientVerb::Key(args) => identity::key(session, &args).await,
+        ClientVerb::Login(verb) => login::run(session, &verb).await,
         ClientVerb::Recover(args) => backup::recover(session, args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
