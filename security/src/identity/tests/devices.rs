@@ -136,7 +136,9 @@ async fn a_code_gives_a_session_its_second_factor_and_is_taken_once() {
     assert!(sees(&who, "aws:multifactorauthpresent").is_empty(), "absent with a key that lasts");
     // IAM is reached with one alone.
     ids.attach(own(), Owner::User("a"), "arn:aws:iam::aws:policy/AdministratorAccess").await.unwrap();
-    let reaches = |who: &Principal| who.may("iam:ListUsers", "arn:aws:iam::111122223333:user/", own(), &NoContext).is_allowed();
+    let reaches = |who: &Principal| {
+        who.may("iam:ListUsers", "arn:aws:iam::111122223333:user/", own(), &NoContext).is_allowed()
+    };
     assert!(reaches(&bench.session(&made).await.unwrap()));
     // The same code again, and one before it.
     let taken = shows(&bench, "/phone", -1).await;
