@@ -127,6 +127,7 @@ pub(super) struct Cost {
 
 /// A password's hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "beside what it was made with")]
 pub(super) struct Hash {
     pub(super) cost: Cost,
     pub(super) salt: [u8; SALT_LEN],

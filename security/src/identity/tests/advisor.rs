@@ -49,11 +49,11 @@ async fn services_that_policies_let_in_to_are_told_with_their_last_use() {
     let user = found(&bench, &arn("user/a")).await;
     assert_eq!(names(&user), ["s3"]);
     assert_eq!((user[0].users, &user[0].last), (0, &None));
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     let first = bench.clock.now();
     uses(&bench, &a, "s3").await;
     uses(&bench, &a, "kms").await;
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     let second = bench.clock.now();
     uses(&bench, &b, "s3").await;
     let region = "us-east-1".to_owned();
