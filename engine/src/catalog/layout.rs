@@ -41,10 +41,13 @@ impl Layout {
     /// Objects whose keys a managed key's data key wraps: a firn that doesn't know of them would take their rows for damaged, and a bucket's
     /// default for none.
     pub const MANAGED: Self = Self(13);
+    /// Passwords and second factors: a firn that doesn't know of them would let a deleted user's be the next one's, and let in without a code
+    /// whom a code is asked of.
+    pub const LOGINS: Self = Self(14);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::MANAGED;
+    pub(in crate::catalog) const NEWEST: Self = Self::LOGINS;
     /// All that this code knows.
-    const KNOWN: [Self; 11] = [
+    const KNOWN: [Self; 12] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -56,6 +59,7 @@ impl Layout {
         Self::CLASSES,
         Self::TRAILS,
         Self::MANAGED,
+        Self::LOGINS,
     ];
 
     /// Its number on disk.

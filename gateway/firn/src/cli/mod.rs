@@ -30,8 +30,8 @@ pub(crate) use appliance::{
 };
 pub(crate) use audit::{Audit, AuditKeys, AuditSearch, AuditTail, AuditVerify, EventFilter, Span, When};
 pub(crate) use identity::{
-    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
-    PolicyCreation, Removal, Role, RoleCreation, User,
+    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Login, Membership, Password,
+    Policy, PolicyCreation, Removal, Role, RoleCreation, User,
 };
 pub(crate) use kms::{
     Kms, KmsAlias, KmsAliasName, KmsCreation, KmsDeletion, KmsGrant, KmsGrantId, KmsKey, KmsNewAlias,
@@ -164,6 +164,8 @@ pub(crate) enum ClientVerb {
     /// Read the audit trail: who did what, and whether its files are as they were written.
     #[command(subcommand)]
     Audit(Audit),
+    /// Sign in by a password: eval "$(firn login USER)" lets every AWS tool in for a while.
+    Login(Connected<Login>),
     /// Rebuild a lost data directory from its backup, or a zone.
     Recover(Recover),
     /// Check a configuration file.

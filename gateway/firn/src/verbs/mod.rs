@@ -16,6 +16,7 @@ mod lifecycle;
 mod lifecycle_document;
 mod list;
 mod lock;
+mod login;
 mod names;
 mod object;
 mod quota;
@@ -24,6 +25,7 @@ mod remove;
 mod restore;
 mod status;
 mod transfer;
+mod typed;
 mod undelete;
 mod uploads;
 mod versions;
@@ -68,6 +70,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Key(args) => identity::key(session, &args).await,
         ClientVerb::Kms(args) => kms::run(session, &args).await,
         ClientVerb::Audit(args) => audit::run(session, &args).await,
+        ClientVerb::Login(verb) => login::run(session, &verb).await,
         ClientVerb::Recover(args) => match &args.from_zone {
             Some(zone) => recover_zone::run(session, &args.dir, zone).await,
             None => backup::recover(session, args).await,

@@ -45,6 +45,7 @@ mod refusal;
 mod rehearsal;
 mod secured;
 mod settings;
+mod sign_in;
 mod tagging;
 mod torn;
 mod website;
