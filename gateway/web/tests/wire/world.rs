@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
+use engine::clock::compliance::ComplianceClock;
 use engine::id::PartitionId;
 use engine::outbox::{Courier, Letter, Outbox, Subscriber};
 use engine::worker::Progress;
@@ -225,13 +226,14 @@ async fn identities(
 async fn audit_trail(
     foundation: &Foundation,
     catalog: Arc<Gate>,
-    keys: Arc<KeyTable>,
+    (keys, compliance): (Arc<KeyTable>, Arc<ComplianceClock>),
     store: &Arc<ObjectStore>,
 ) -> Arc<Audit> {
     let parts = audit::Parts {
         catalog,
         keys,
         clock: foundation.clock.clone(),
+        compliance,
         entropy: foundation.entropy.clone(),
         region: "us-east-1".to_owned(),
         day: objectstore::DAY,
@@ -292,7 +294,7 @@ impl World {
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let facts = Arc::new(Facts::default());
         let identities = identities(&foundation, gate.clone(), keys.clone(), account).await;
-        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
+        let audit = audit_trail(&foundation, gate.clone(), (keys.clone(), compliance.clone()), &store).await;
         let kms = Kms::new(kms::Parts {
             catalog: gate.clone(),
             keys,
