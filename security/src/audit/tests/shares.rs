@@ -83,6 +83,7 @@ async fn a_flood_of_one_users_calls_pushes_out_no_call_of_another() {
     assert!(bytes < 1_000 * 103, "{bytes}");
     bench.audit.cut(own(), Part::Calls, u64::try_from(bytes / 3).unwrap()).await.unwrap();
     assert_eq!(count(&bench, "CreateUser").await, 3);
+    bench.settle().await;
     // A counter that says more than there is is put right, and costs nobody anything.
     let (held, left) = (Held::Part(own(), Part::Calls), bench.rows(HISTORY).await.len());
     let true_bytes = bench.audit.held(held);
@@ -149,6 +150,7 @@ async fn denials_of_nobody_known_have_a_share_of_what_waits_for_a_trail() {
     bench.audit.keep(stranger("GetObject", "192.0.2.7")).await.unwrap();
     bench.audit.keep(Event { also: Some(other()), ..user("ada", denied("GetUser")) }).await.unwrap();
     assert_eq!(bench.rows(QUEUE).await.len(), 3, "one, and who is known, and what was lost");
+    assert_eq!(bench.audit.health().lost, 1);
     bench.audit.add_held(held, -STRANGERS_BYTES_MAX);
     bench.work().await;
     assert_eq!((bench.audit.held(held), bench.audit.held(Held::Trail(own(), trail.id))), (0, 0));
