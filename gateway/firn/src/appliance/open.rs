@@ -116,12 +116,14 @@ async fn audit_trail(
     home: &Home,
     catalog: &Arc<RocksCatalog>,
     (keys, store): (&Arc<KeyTable>, &Arc<ObjectStore>),
-    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, compliance): (&Arc<dyn Clock>, &Arc<ComplianceClock>),
+    entropy: &Arc<dyn Entropy>,
 ) -> anyhow::Result<Arc<Audit>> {
     let parts = audit::Parts {
         catalog: catalog.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
+        compliance: compliance.clone(),
         entropy: entropy.clone(),
         region: home.marker.region.clone(),
         day: home.marker.debug_day.unwrap_or(objectstore::DAY),
@@ -197,7 +199,7 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
-        let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &entropy)).await?;
+        let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &compliance), &entropy).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;

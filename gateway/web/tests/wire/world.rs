@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
+use engine::clock::compliance::ComplianceClock;
 use engine::id::PartitionId;
 use engine::outbox::{Courier, Letter, Outbox, Subscriber};
 use engine::worker::Progress;
@@ -225,13 +226,14 @@ async fn identities(
 async fn audit_trail(
     foundation: &Foundation,
     catalog: Arc<Gate>,
-    keys: Arc<KeyTable>,
+    (keys, compliance): (Arc<KeyTable>, Arc<ComplianceClock>),
     store: &Arc<ObjectStore>,
 ) -> Arc<Audit> {
     let parts = audit::Parts {
         catalog,
         keys,
         clock: foundation.clock.clone(),
+        compliance,
         entropy: foundation.entropy.clone(),
         region: "us-east-1".to_owned(),
         day: objectstore::DAY,
@@ -295,14 +297,14 @@ impl World {
             keys: keys.clone(),
             identities: identities.clone(),
             clock: clock.clone(),
-            compliance,
+            compliance: compliance.clone(),
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
         components.kms = Some(kms.clone());
         let store = ObjectStore::open(components).await.unwrap();
         let facts = Arc::new(Facts::default());
-        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
+        let audit = audit_trail(&foundation, gate.clone(), (keys.clone(), compliance), &store).await;
         let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),
