@@ -51,8 +51,8 @@ pub struct Failure {
 pub struct Event {
     /// Whose record it is: the account of who asked.
     pub account: AccountId,
-    /// The account that owns what was asked for, if it is another one: it has a record of its own.
-    pub also: Option<AccountId>,
+    /// The accounts that own what was asked for: each other one has a record of its own.
+    pub also: Vec<AccountId>,
     /// When it ended.
     pub at: Timestamp,
     /// Which kind.
@@ -92,7 +92,7 @@ impl Event {
         ]);
         Self {
             account,
-            also: None,
+            also: Vec::new(),
             at,
             category: Category::Management,
             denied: false,
@@ -111,14 +111,23 @@ impl Event {
         self.user["type"] == "AWSService"
     }
 
+    /// Whose records there are of it, each once.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let mut accounts = vec![self.account];
+        for also in &self.also {
+            if !accounts.contains(also) {
+                accounts.push(*also);
+            }
+        }
+        accounts
+    }
+
     /// The records of it, one for each account: the same but for whose they are.
     pub(super) fn records(&self, region: &str, entropy: &dyn Entropy) -> Vec<(AccountId, String)> {
-        let also = self.also.filter(|also| *also != self.account);
-        let shared = also.map(|_| uuid(entropy));
-        let accounts = [Some(self.account), also];
+        let accounts = self.accounts();
+        let shared = (accounts.len() > 1).then(|| uuid(entropy));
         accounts
             .into_iter()
-            .flatten()
             .map(|account| {
                 let id = uuid(entropy);
                 (account, self.render(account, region, (&id, shared.as_deref())))

@@ -166,7 +166,7 @@ impl Audit {
     /// Keeps a record; durable when this returns. A client that goes away meanwhile changes nothing.
     pub async fn keep(&self, event: Event) -> Result<(), Unkept> {
         let unkept = Unkept {
-            trail: self.is_logged(event.account) || event.also.is_some_and(|also| self.is_logged(also)),
+            trail: event.accounts().into_iter().any(|account| self.is_logged(account)),
             full: false,
         };
         let place = tokio::select! {
@@ -196,11 +196,7 @@ impl Audit {
     /// Takes a data event; who calls does not wait. It is dropped where no trail wants it.
     pub fn note(&self, event: Event) {
         let filters = self.filters.load();
-        if ![Some(event.account), event.also]
-            .into_iter()
-            .flatten()
-            .any(|account| filters.want(account, &event))
-        {
+        if !event.accounts().into_iter().any(|account| filters.want(account, &event)) {
             return;
         }
         let size = size_of::<Event>() + 512 + event.fields.len() * 64;
@@ -223,8 +219,7 @@ impl Audit {
 
     fn lose(&self, event: &Event, count: u64, why: &'static str) {
         // Whose it is and who asked are one most times, and have one record then.
-        let also = event.also.filter(|also| *also != event.account);
-        for account in [Some(event.account), also].into_iter().flatten() {
+        for account in event.accounts() {
             self.lose_of(account, (count, self.now(), why));
         }
     }

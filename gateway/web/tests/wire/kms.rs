@@ -14,7 +14,13 @@ fn post(target: &str) -> Post<'_> {
     Post { service: "kms", content_type: JSON, header: Some(("x-amz-target", target)), ..Post::default() }
 }
 
-async fn ask(world: &World, client: &mut Client, key: &Key, operation: &str, body: &Value) -> Answer {
+pub(crate) async fn ask(
+    world: &World,
+    client: &mut Client,
+    key: &Key,
+    operation: &str,
+    body: &Value,
+) -> Answer {
     let target = format!("TrentService.{operation}");
     client.send(&signed(world, key, post(&target), body.to_string().as_bytes())).await;
     client.answer().await.unwrap()
@@ -34,13 +40,13 @@ async fn kms(world: &World, client: &mut Client, key: &Key, operation: &str, bod
     serde_json::from_str(answer.text()).unwrap_or_default()
 }
 
-async fn new_key(world: &World, client: &mut Client, policy: &str) -> String {
+pub(crate) async fn new_key(world: &World, client: &mut Client, policy: &str) -> String {
     let body = json!({ "Policy": policy, "BypassPolicyLockoutSafetyCheck": true });
     let made = kms(world, client, &Key::root(), "CreateKey", &body).await;
     made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
 }
 
-fn tells(effect: &str, name: &str) -> String {
+pub(crate) fn tells(effect: &str, name: &str) -> String {
     let who = format!("arn:aws:iam::{ACCOUNT}:{name}");
     format!(r#"{{"Effect":"{effect}","Principal":{{"AWS":"{who}"}},"Action":"kms:*","Resource":"*"}}"#)
 }
