@@ -119,11 +119,9 @@ pub(crate) async fn contained<T, E>(
     work: Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>>,
     broken: impl FnOnce() -> E,
 ) -> (Result<T, E>, bool) {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(outcome) => (outcome, false),
-        Err(_) => {
-            tracing::error!("a request panicked: it is answered 500; its message is on standard error");
-            (Err(broken()), true)
-        }
+    if let Ok(outcome) = AssertUnwindSafe(work).catch_unwind().await {
+        return (outcome, false);
     }
+    tracing::error!("a request panicked: it is answered 500; its message is on standard error");
+    (Err(broken()), true)
 }

@@ -376,14 +376,13 @@ impl RequestBody {
         }
         match end {
             Ok(Some(_)) if self.announced.is_none() => Err(BodyError::Unended),
-            Ok(Some(_)) => Err(BodyError::Incomplete),
+            Ok(Some(_)) | Err(Late::Gone) => Err(BodyError::Incomplete),
             Ok(None) => {
                 self.read_out = true;
                 Ok(None)
             }
             Err(Late::Slow) => Err(BodyError::Slow),
             Err(Late::InTheWay) => Err(BodyError::InTheWay),
-            Err(Late::Gone) => Err(BodyError::Incomplete),
         }
     }
 

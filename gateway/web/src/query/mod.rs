@@ -223,8 +223,8 @@ fn about(row: &Row, (args, account): (&Args, AccountId), target: Option<&Target>
         About::Trust(parameter) => args.text(parameter),
         _ => None,
     };
-    let arns = [role, target.map(|target| target.arn.as_str()), args.text("PolicyArn")];
-    for arn in arns.into_iter().flatten() {
+    let named = [role, target.map(|target| target.arn.as_str()), args.text("PolicyArn")];
+    for arn in named.into_iter().flatten() {
         let Some(kind) = kind_of(arn) else { continue };
         let found = resource(kind, arn);
         // Policies that are AWS's are nobody's here.

@@ -287,12 +287,11 @@ pub(crate) async fn handle(
         let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
         logged.answered((trace.operation, trace.website), &answer, received, now);
     }
-    let audited = match state.audit.takes_data() {
-        true => {
-            let answered = (answer.status(), answer.headers());
-            Box::pin(audited::of_data(&state, &mut trace, answered, (code, denied))).await
-        }
-        false => None,
+    let audited = if state.audit.takes_data() {
+        let answered = (answer.status(), answer.headers());
+        Box::pin(audited::of_data(&state, &mut trace, answered, (code, denied))).await
+    } else {
+        None
     };
     let record = trace.end(state, (answer.status(), code), audited);
     answer.body_mut().record(record);

@@ -107,7 +107,7 @@ impl<T: Send + 'static> Drop for Finishing<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gone, Standing};
+    use super::{Finishing, Gone, Standing};
     use futures_util::FutureExt;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -148,10 +148,12 @@ mod tests {
         let (open, mut done) = mpsc::channel(1);
         let standing = Standing::of(None, open);
         assert_eq!(standing.finish(Gone::default(), Box::pin(async { 7 })).await, 7);
-        let mut broken = Box::pin(
-            standing.finish(Gone::default(), Box::pin(async { assert!(done.is_closed(), "on purpose") })),
-        );
-        let caught = std::panic::AssertUnwindSafe(async { (&mut broken).await }).catch_unwind().await;
+        let mut broken: std::pin::Pin<Box<Finishing<()>>> =
+            Box::pin(standing.finish(
+                Gone::default(),
+                Box::pin(async { assert!(std::hint::black_box(false), "on purpose") }),
+            ));
+        let caught = std::panic::AssertUnwindSafe(&mut broken).catch_unwind().await;
         assert!(caught.is_err());
         let gone = broken.gone.clone();
         drop(broken);
