@@ -39,8 +39,8 @@ fn asks(principal: Principal) -> Question {
     Question::new(principal, Action::new("s3:PutObject"), None)
 }
 
-fn writes(asks: &Question) -> Option<WriteQuestions> {
-    Some(WriteQuestions { writes: asks.clone(), reads: None })
+fn writes(asks: &Question) -> WriteQuestions {
+    WriteQuestions { writes: asks.clone(), reads: None }
 }
 
 fn by_key(name: Option<&str>) -> Encrypts {
@@ -78,7 +78,7 @@ impl Bench {
     }
 
     fn put(&self, name: &BucketName, at: &str, encryption: Encrypts) -> PutRequest {
-        let asks = writes(&self.root);
+        let asks = Some(writes(&self.root));
         PutRequest { encryption, asks, ..PutRequest::new(name.clone(), key(at)) }
     }
 
@@ -94,7 +94,7 @@ impl Bench {
     ) -> CopyRequest {
         let plain = copy_request((from, source), (to, target));
         let source = CopySource { asks: Some(self.root.clone()), ..plain.source };
-        CopyRequest { source, encryption, asks: writes(&self.root), ..plain }
+        CopyRequest { source, encryption, asks: Some(writes(&self.root)), ..plain }
     }
 
     async fn begin(&self, name: &BucketName, at: &str, encryption: Encrypts) -> UploadId {
@@ -144,7 +144,7 @@ impl Bench {
             size: None,
             conditions: WriteConditions::default(),
             origin: Origin::default(),
-            asks: writes(&self.root),
+            asks: Some(writes(&self.root)),
             customer_key: None,
         }
     }
@@ -313,7 +313,7 @@ async fn who_may_use_the_key_is_decided_by_its_policy_and_their_own() {
     let writer = bench.user("writer", &uses(r#""kms:GenerateDataKey""#, "")).await;
     let none = bench.user("none", s3).await;
     let put = |who: &Question, at: &str| PutRequest {
-        asks: writes(who),
+        asks: Some(writes(who)),
         ..bench.put(&name, at, by_key(Some(&arn)))
     };
     bench.world.put_with(put(&reader, "by-reader"), "1").await.unwrap();

@@ -184,6 +184,7 @@ async fn enclosed_parts(world: &World, name: &BucketName, at: &str) {
             proven: true,
             writer: None,
             customer_key: Some(customer()),
+            asks: None,
         };
         let mut sink = world.store.upload_part(request).await.unwrap();
         sink.write(bytes(number.into(), length)).await.unwrap();

@@ -50,9 +50,9 @@ impl World {
         let (id, key) = (blob.id, blob.key.clone());
         let piece = Piece { blob: id, key, length: bytes.len() as u64, tree_hash: hash };
         let deposit = self.vaults.deposit(home, &[piece], hash).await.unwrap();
-        let mut writes = blob.writes(&Owner::new(b"owner".to_vec()).unwrap());
-        writes.extend(deposit.writes);
-        self.write(home, writes).await;
+        let mut rows = blob.writes(&Owner::new(b"owner".to_vec()).unwrap());
+        rows.extend(deposit.writes);
+        self.write(home, rows).await;
         deposit.at.id
     }
 

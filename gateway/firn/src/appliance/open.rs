@@ -112,6 +112,16 @@ fn managed_keys(
 }
 
 /// The audit trail, whose files go into buckets of the store.
+async fn key_table(
+    home: &Home,
+    catalog: &Arc<RocksCatalog>,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Arc<KeyTable>> {
+    let opened =
+        KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone()).await;
+    opened.context("open the key table")
+}
+
 async fn audit_trail(
     home: &Home,
     catalog: &Arc<RocksCatalog>,
@@ -170,9 +180,7 @@ impl Appliance {
         let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
         let copy = copying.options(home.accepts_loss);
         let catalog = open_catalog(&home.dir, Options { copy, ..options }).await?;
-        let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
-            .await
-            .context("open the key table")?;
+        let keys = key_table(&home, &catalog, (&clock, &entropy)).await?;
         let blobs = bodies(&home, config, &catalog, (&clock, &entropy, &faults), (&pool_dir, zones)).await?;
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await

@@ -54,8 +54,8 @@ pub(crate) struct Password {
     #[arg(long)]
     pub(crate) once: bool,
     /// Read it from stdin, a line, and ask the terminal nothing.
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
+    #[arg(long = "password-stdin")]
+    pub(crate) from_stdin: bool,
 }
 
 /// `firn user`.

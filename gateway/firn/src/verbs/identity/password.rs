@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Sets it, whether the user has one or not.
 pub(super) async fn set(session: &Session, args: &Password) -> anyhow::Result<Exit> {
     let (name, client) = (args.named.name.as_str(), session.client()?);
-    let password = if args.password_stdin {
+    let password = if args.from_stdin {
         line_of(&mut std::io::stdin().lock())?
     } else {
         Terminal::open(name)?.ask_new().await?
