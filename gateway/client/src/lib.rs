@@ -4,7 +4,7 @@
 //!   Client ── call ──► sign (security) ──► transport (hyper, TLS) ──► any S3 endpoint
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
-//!     ├── iam                                               calls of IAM
+//!     ├── iam · glacier                                     calls of IAM, of Glacier
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
 //! ```
@@ -28,6 +28,7 @@ mod date;
 mod download;
 mod endpoint;
 mod error;
+mod glacier;
 mod iam;
 mod lifecycle;
 mod list;
@@ -50,6 +51,7 @@ pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
+pub use glacier::{GlacierAnswer, GlacierCall};
 pub use iam::Described;
 pub use lifecycle::LifecycleRule;
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};

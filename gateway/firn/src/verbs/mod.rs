@@ -23,6 +23,7 @@ mod status;
 mod transfer;
 mod undelete;
 mod uploads;
+mod vault;
 mod versions;
 mod zone;
 
@@ -54,6 +55,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Quota(args) => quota::run(session, &args).await,
         ClientVerb::Lifecycle(args) => lifecycle::run(session, args).await,
+        ClientVerb::Vault(args) => Box::pin(vault::run(session, args)).await,
         ClientVerb::Dedup(args) => dedup::run(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,
