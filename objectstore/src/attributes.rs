@@ -23,7 +23,8 @@ impl ObjectStore {
             let beside = &found.info.subresources;
             self.rules(&found.view).await?.check_object(reads, (&request.bucket, &request.key), beside)?;
         }
-        let found = found.opened(request.customer_key.as_ref())?;
+        let brings = (request.customer_key.as_ref(), request.asks.as_ref());
+        let found = self.opened_to_tell(found, brings, request.max_parts > 0).await?;
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
         let max = request.max_parts.min(PAGE_MAX);
         let mut outcome = AttributesOutcome { info: found.info.clone(), parts: Vec::new(), more: false };
@@ -31,7 +32,7 @@ impl ObjectStore {
             return Ok(outcome);
         }
         let wanted = request.after.map_or(0, PartNumber::get).saturating_add(1);
-        let mut pages = Pages::of(&found.extent, found.keys.as_ref())?;
+        let mut pages = Pages::of(&found.extent, found.of_pages().as_ref())?;
         let known = (found.info.parts, found.extent.length);
         let mut next = pages.with_part(self, wanted, known).await?;
         while let Some(page) = next {
@@ -53,7 +54,7 @@ impl ObjectStore {
     }
 
     /// Where a version's bytes lie: the records of each blob that it refers to, the first 10,000. Of a list of extents that only
-    /// a customer's key opens nothing is known.
+    /// a key around the appliance's opens nothing is known.
     pub async fn where_is(
         &self,
         bucket: &BucketName,

@@ -5,14 +5,15 @@
 //! | the source's checksum, full object | no | the source's, with its number of parts |
 //! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
-//! | to a customer's key | no; of a manifest without one yes, and written anew | one that tells nothing |
+//! | to a customer's or managed key | no; of a manifest without one yes, and written anew | one that tells nothing |
 //! | a part from an object with a key | yes, and written anew | MD5 of the part, or one that tells nothing |
-//! | from a customer's key to none | yes | MD5 of the bytes |
+//! | from a customer's or managed key to none | yes | MD5 of the bytes |
 
 use crate::access::Asks;
 use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Running, Sums};
-use crate::envelope::{Envelope, Material, can_be_enclosed};
+use crate::envelope::managed::whose;
+use crate::envelope::{Encloser, Envelope, Material, Wanted, can_be_enclosed};
 use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
@@ -22,7 +23,7 @@ use crate::record::{Content, Extent, Stored};
 use crate::share::Share;
 use crate::store::{Bucket, View};
 use crate::transact::Attempt;
-use crate::upload::{BODY_BYTES_MAX, Landed, Sealed, stored};
+use crate::upload::{BODY_BYTES_MAX, Landed, Sealed, SealedObject, stored};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag,
     EncryptedBy, Error, ErrorKind, Expect, Metadata, MetadataDirective, ObjectChecksum, ObjectStore,
@@ -45,24 +46,27 @@ impl ObjectStore {
             let source = self.copy_source(&request.source).await?;
             self.check_tags(&request, &source).await?;
             refuse_large(source.extent.length)?;
-            refuse_idle(&request, &source)?;
             let view = self.view(&request.bucket).await?;
             self.check_tags_to_be(&view, &request, &source).await?;
             self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
-            self.admit_key(&view, request.customer_key.as_ref()).await?;
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
-            let bucket = view.bucket;
-            let copied = match Box::pin(self.taken_over(&request, &source, bucket)).await {
+            let asks = request.asks.as_ref().map(|asks| &asks.writes);
+            let wanted =
+                Wanted { customer: request.customer_key.as_ref(), encryption: &request.encryption, asks };
+            let encloser = self.encloser(&view, (&request.bucket, &request.key), wanted).await?;
+            refuse_idle(&request, (&source, encloser.is_some()))?;
+            let (bucket, encloser) = (view.bucket, encloser.as_ref());
+            let copied = match Box::pin(self.taken_over(&request, (&source, encloser), bucket)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
                 outcome => outcome.map_err(|error| of_source(error, &source, &request.source))?,
             };
-            let Some(Copied { stored, checksum, material, share, written }) = copied else {
+            let Some(Copied { stored, checksum, material, encrypted_by, share, written }) = copied else {
                 return Ok(Attempt::Again);
             };
-            let (etag, envelope) = (stored.etag, stored.envelope);
+            let etag = stored.etag;
             let mut draft =
                 Draft::object(bucket, &request.key, stored, material.as_ref(), &request.conditions);
             if let Some(share) = &share {
@@ -88,7 +92,7 @@ impl ObjectStore {
                 self.confirm(share).await;
             }
             Ok(Attempt::Answer(CopyOutcome {
-                encrypted_by: envelope.by(),
+                encrypted_by,
                 etag,
                 modified: published.row.modified,
                 size: ByteCount::new(source.extent.length),
@@ -103,7 +107,7 @@ impl ObjectStore {
 
     async fn copy_source(&self, source: &CopySource) -> Result<Found> {
         let found = self.find_for(&source.bucket, &source.key, source.version, source.asks.as_ref()).await?;
-        let found = found.opened(source.customer_key.as_ref())?;
+        let found = self.opened(found, source.customer_key.as_ref(), source.asks.as_ref()).await?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
         self.refuse_archived(&found, (&source.bucket, &source.key, source.version))?;
         Ok(found)
@@ -153,22 +157,21 @@ impl ObjectStore {
     async fn taken_over(
         self: &Arc<Self>,
         request: &CopyRequest,
-        source: &Found,
+        (source, encloser): (&Found, Option<&Encloser>),
         bucket: Bucket,
     ) -> Result<Option<Copied>> {
-        let by = request.customer_key.as_ref();
         if in_vault(source)
-            || by.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content)
+            || encloser.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content)
         {
             // Boxed: seldom, and as large as all else of a copy.
-            return self.written_anew(request, source).await.map(Some);
+            return self.written_anew(request, (source, encloser)).await.map(Some);
         }
-        let stored = self.copied(request, source).await?;
+        let stored = self.copied(request, (source, encloser.is_some())).await?;
         self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
         let from = source.view.bucket.partition;
         let Some(share) = self.share(from, source.extent, bucket).await? else { return Ok(None) };
         let mut keys = source.keys.clone();
-        if by.is_some() {
+        if encloser.is_some() {
             // There is something to open where there are no bytes, too.
             keys.get_or_insert_with(|| DataKey::random(&*self.entropy).into());
         } else if source.extent.content == Content::Empty {
@@ -176,26 +179,39 @@ impl ObjectStore {
         }
         let (envelope, material) = match keys {
             Some(keys) => {
-                let (envelope, material) = self.enclosed(keys, by)?;
+                let (envelope, material) = self.enclosed(keys, encloser)?;
                 (envelope, Some(material))
             }
             None => (Envelope::Appliance, None),
         };
-        let checksum = stored.checksum.filter(|_| by.is_none() || request.checksum.is_some());
+        let checksum = stored.checksum.filter(|_| encloser.is_none() || request.checksum.is_some());
         let stored = stored.with_extent(share.extent).enclosed(envelope);
-        Ok(Some(Copied { stored, checksum, material, share: Some(share), written: None }))
+        Ok(Some(Copied {
+            stored,
+            checksum,
+            material,
+            encrypted_by: whose(encloser),
+            share: Some(share),
+            written: None,
+        }))
     }
 
     /// The source's bytes, sent as if by a client with a key.
-    async fn written_anew(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Copied> {
+    async fn written_anew(
+        self: &Arc<Self>,
+        request: &CopyRequest,
+        (source, encloser): (&Found, Option<&Encloser>),
+    ) -> Result<Copied> {
         let put = PutRequest {
             length: Some(ByteCount::new(source.extent.length)),
             class: request.class.unwrap_or_default(),
             checksum: request.checksum.or_else(|| {
-                let carried = source.info.checksum.filter(|_| request.customer_key.is_none());
+                let carried = source.info.checksum.filter(|_| encloser.is_none());
                 carried.map(|sum| sum.value.algorithm())
             }),
             customer_key: request.customer_key.clone(),
+            encryption: request.encryption.clone(),
+            asks: request.asks.clone(),
             ..PutRequest::new(request.bucket.clone(), request.key.clone())
         };
         let mut upload = self.put(put).await?;
@@ -203,31 +219,42 @@ impl ObjectStore {
         while let Some(bytes) = body.next().await {
             upload.write(bytes?).await?;
         }
-        let Sealed { sums, landed, .. } = upload.seal().await?.sealed;
-        let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
+        // What it was sent with is what it is kept with, whatever the bucket says since.
+        let SealedObject { encloser, sealed, .. } = upload.seal().await?;
+        let Sealed { sums, landed, .. } = sealed;
+        let (envelope, material) = self.material(&landed, encloser.as_ref())?;
         let stored = stored(&sums, &landed, request.class.unwrap_or_default(), metadata(request, source));
         let checksum = stored.checksum;
         Ok(Copied {
             stored: stored.enclosed(envelope),
             checksum,
             material,
+            encrypted_by: whose(encloser.as_ref()),
             share: None,
             written: Some(landed),
         })
     }
 
     /// What the copy stores: the source's, but for what the request changes.
-    async fn copied(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Stored> {
+    async fn copied(
+        self: &Arc<Self>,
+        request: &CopyRequest,
+        (source, encloses): (&Found, bool),
+    ) -> Result<Stored> {
         let class = request.class.unwrap_or_default();
         let have = source.info.checksum;
-        let wanted = request.checksum.or_else(|| match &request.customer_key {
-            Some(_) => None,
-            // What is read for its MD5 gets what any object has.
-            None if is_enclosed(source) => Some(ChecksumAlgorithm::Crc64Nvme),
-            None => have.map(|sum| sum.value.algorithm()),
+        let wanted = request.checksum.or_else(|| {
+            if encloses {
+                None
+            } else if is_enclosed(source) {
+                // What is read for its MD5 gets what any object has.
+                Some(ChecksumAlgorithm::Crc64Nvme)
+            } else {
+                have.map(|sum| sum.value.algorithm())
+            }
         });
-        // The tag of what a key was brought for tells nothing of the bytes, and that of any other object is their MD5.
-        let same_tag = !is_enclosed(source) || request.customer_key.is_some();
+        // The tag of what is in an envelope tells nothing of the bytes, and that of any other object is their MD5.
+        let same_tag = !is_enclosed(source) || encloses;
         let carried = same_tag
             && match (wanted, have) {
                 (None, _) => true,
@@ -239,13 +266,13 @@ impl ObjectStore {
         let hidden = |parts| ETag::of_parts(self.random_md5(), parts);
         let stored = if carried {
             let tag = source.info.etag;
-            let hides = request.customer_key.is_some() && !is_enclosed(source);
+            let hides = encloses && !is_enclosed(source);
             let tag = if hides { hidden(tag.parts()) } else { tag };
             Stored::new(source.extent, tag, class, have, source.info.parts)
         } else {
             let sums = self.digest(source, source.extent, wanted).await?;
             let checksum = sums.checksum.map(ObjectChecksum::full);
-            let tag = if request.customer_key.is_some() { hidden(0) } else { ETag::of_body(sums.md5) };
+            let tag = if encloses { hidden(0) } else { ETag::of_body(sums.md5) };
             Stored::new(source.extent, tag, class, checksum, 0)
         };
         Ok(stored.with_metadata(metadata(request, source)))
@@ -255,6 +282,7 @@ impl ObjectStore {
     pub async fn copies_anew(&self, request: &CopyRequest) -> bool {
         let CopySource { bucket, key, version, .. } = &request.source;
         request.customer_key.is_some()
+            || self.may_enclose(&request.encryption)
             || self.vaults.is_some()
                 && self.find(bucket, key, *version).await.is_ok_and(|found| in_vault(&found))
     }
@@ -300,7 +328,8 @@ impl ObjectStore {
             let extent = part_extent(&request, &source)?;
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
             let at = (&request.key, request.upload);
-            let secret = self.opened_secret(&view, at, &upload, request.customer_key.as_ref())?;
+            let brings = (request.customer_key.as_ref(), request.source.asks.as_ref());
+            let (secret, whose) = self.opened_secret(&view, at, &upload, brings).await?;
             if extent.length <= inline::INLINE_MAX as u64
                 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
                 || must_rewrite(&source, secret.is_some())
@@ -334,7 +363,7 @@ impl ObjectStore {
                 }
                 outcome => outcome?,
             }
-            let to = (view.bucket, others, secret);
+            let to = (view.bucket, others, (secret, whose));
             let shared = self.share_part(&request, &source, extent, to, &sums).await?;
             Ok(shared.map_or(Attempt::Again, Attempt::Answer))
         })
@@ -347,7 +376,7 @@ impl ObjectStore {
         request: &CopyPartRequest,
         source: &Found,
         extent: Extent,
-        (bucket, others, secret): (Bucket, Option<OtherParts>, Option<DataKey>),
+        (bucket, others, (secret, by)): (Bucket, Option<OtherParts>, (Option<DataKey>, EncryptedBy)),
         sums: &Sums,
     ) -> Result<Option<CopyOutcome>> {
         let from = source.view.bucket.partition;
@@ -360,6 +389,7 @@ impl ObjectStore {
             expect: share.expect.clone(),
             others,
             secret,
+            by,
         };
         let data_key = source.keys.as_ref().map(|keys| keys.data.clone());
         let landed = Landed::shared(share.extent, data_key, share.writes.clone());
@@ -397,6 +427,7 @@ impl ObjectStore {
                 proven: true,
                 writer: request.writer,
                 customer_key: request.customer_key.clone(),
+                asks: request.source.asks.clone(),
             })
             .await?;
         let mut body = self.found_body(source, extent).await?;
@@ -423,6 +454,7 @@ struct Copied {
     /// What is told of it, which an envelope does not keep.
     checksum: Option<ObjectChecksum>,
     material: Option<Material>,
+    encrypted_by: EncryptedBy,
     share: Option<Share>,
     written: Option<Landed>,
 }
@@ -432,7 +464,7 @@ fn of_source(error: Error, found: &Found, source: &CopySource) -> Error {
     ObjectStore::of_reading(error, found, (&source.bucket, &source.key, source.version))
 }
 
-/// Whether a key was brought for the source.
+/// Whether another key is around the source's.
 fn is_enclosed(source: &Found) -> bool {
     source.info.encrypted_by != EncryptedBy::Appliance
 }
@@ -474,14 +506,14 @@ fn beside(request: &CopyRequest, source: &Found) -> Subresources {
 }
 
 /// S3 refuses a copy onto itself that changes nothing.
-fn refuse_idle(request: &CopyRequest, source: &Found) -> Result<()> {
+fn refuse_idle(request: &CopyRequest, (source, encloses): (&Found, bool)) -> Result<()> {
     let onto_itself = request.source.bucket == request.bucket
         && request.source.key == request.key
         && request.source.version == VersionSelector::Latest;
     let changes = matches!(request.metadata, MetadataDirective::Replace(_))
         || request.class.unwrap_or(StorageClass::Standard) != source.info.class
         || request.checksum.is_some()
-        || request.customer_key.is_some()
+        || encloses
         || is_enclosed(source);
     if onto_itself && !changes { Err(Error::CopyOntoItself) } else { Ok(()) }
 }

@@ -4,15 +4,22 @@
 //!   appliance        row ─ key table ─► data key [‖ the parts' secret]
 //!   customer         row ─ key table ─► wrapped ─ customer's key ─► data key [‖ the parts' secret]
 //!   customer, parts  row ─ key table ─► manifest's key ‖ wrapped ─ customer's key ─► the parts' secret
+//!   managed          row ─ key table ─► [manifest's key ‖] wrapped ─ data key of a managed key ─► as the customer's
 //! ```
 //!
 //! A completion names what others sent, without their key. So each part's own key is in its row under a secret that the upload's
 //! beginning wrapped ([`masked`]), and stays so in the manifest's page: the manifest opens without the customer's key, its bytes don't.
-//! What is copied from there takes the secret along.
+//! What is copied from there takes the secret along. A managed key's envelope ([`managed`]) is closed in the same way by a data key that the
+//! managed key gave.
 //!
 //! # Invariants
 //! - A customer's key is in memory while its request is; what is kept of it is the tag of what it wrapped.
 //! - What an envelope closes is on no disk but closed. Bytes that deduplication shares are never in one: their keys are the bucket's.
+
+pub(crate) mod managed;
+
+pub use managed::{CONTEXT_BYTES_MAX, Encrypts, ManagedKey, ManagedWish};
+pub(crate) use managed::{Encloser, Wanted};
 
 use crate::keyring::refused;
 use crate::record::Content;
@@ -20,18 +27,22 @@ use crate::setting::Encryption;
 use crate::store::View;
 use crate::{Error, ObjectStore, Result};
 use bytes::Bytes;
+use engine::catalog::Layout;
 use engine::codec::DataKey;
 use security::envelope::{CustomerKey, masked};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Who has the key of an object's bytes, as S3 shows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EncryptedBy {
     /// The appliance: what S3 calls SSE-S3.
     #[default]
     Appliance,
     /// The client, who brings it along with each request: SSE-C.
     Customer,
+    /// The appliance, for whoever may use this managed key: SSE-KMS.
+    Managed(Arc<ManagedKey>),
 }
 
 /// What a version's row says of its keys.
@@ -44,6 +55,10 @@ pub(crate) enum Envelope {
     Customer,
     /// A customer's key wrapped the secret of the parts.
     CustomerParts,
+    /// A managed key's data key wrapped them.
+    Managed { bucket_key: bool },
+    /// A managed key's data key wrapped the secret of the parts.
+    ManagedParts { bucket_key: bool },
 }
 
 impl Envelope {
@@ -52,11 +67,25 @@ impl Envelope {
         self != Self::Appliance
     }
 
-    pub(crate) fn by(self) -> EncryptedBy {
+    /// Whether a managed key is asked to open it.
+    pub(crate) const fn is_managed(self) -> bool {
+        matches!(self, Self::Managed { .. } | Self::ManagedParts { .. })
+    }
+
+    /// The same around the secret of an upload's parts, when that completes.
+    const fn of_parts(self) -> Self {
         match self {
-            Self::Appliance => EncryptedBy::Appliance,
-            Self::Customer | Self::CustomerParts => EncryptedBy::Customer,
+            Self::Managed { bucket_key } | Self::ManagedParts { bucket_key } => {
+                Self::ManagedParts { bucket_key }
+            }
+            Self::Customer | Self::CustomerParts => Self::CustomerParts,
+            Self::Appliance => Self::Appliance,
         }
+    }
+
+    /// What whoever reads a row of it has to know.
+    pub(crate) fn layout(self) -> Option<Layout> {
+        if self.is_managed() { Some(Layout::MANAGED) } else { None }
     }
 }
 
@@ -117,9 +146,7 @@ impl Material {
         match envelope {
             Envelope::Appliance if sealed.is_empty() => Ok(None),
             Envelope::Appliance => Ok(Some(Self::Bare(Keys::read(sealed)?))),
-            Envelope::Customer | Envelope::CustomerParts => {
-                Ok(Some(Self::Closed(Bytes::copy_from_slice(sealed))))
-            }
+            _ => Ok(Some(Self::Closed(Bytes::copy_from_slice(sealed)))),
         }
     }
 
@@ -136,13 +163,15 @@ impl Material {
         matches!(self, Self::Closed(_) | Self::Bare(Keys { parts: Some(_), .. }))
     }
 
-    /// The keys, for whoever brings what the envelope wants, and nothing else than that.
-    pub(crate) fn open(&self, envelope: Envelope, brought: Option<&CustomerKey>) -> Result<Keys> {
+    /// The keys, for whoever brings the customer's key that the envelope wants, and nothing else than that. A managed key's opens by
+    /// [`ObjectStore::open_envelope`].
+    fn open(&self, envelope: Envelope, brought: Option<&CustomerKey>) -> Result<Keys> {
         match (self, brought) {
             (Self::Bare(keys), None) => Ok(keys.clone()),
             (Self::Bare(_), Some(_)) => Err(not_applicable()),
             (Self::Closed(_), None) => Err(missing()),
             (Self::Closed(raw), Some(key)) => match envelope {
+                Envelope::Managed { .. } | Envelope::ManagedParts { .. } => Err(not_applicable()),
                 Envelope::Appliance | Envelope::Customer => Keys::read(&unwrapped(key, raw)?),
                 Envelope::CustomerParts => {
                     let (data, wrapped) = of_manifest(raw)?;
@@ -157,17 +186,24 @@ impl Material {
     pub(crate) fn of_pages(&self, envelope: Envelope) -> Option<DataKey> {
         match (self, envelope) {
             (Self::Bare(keys), _) => Some(keys.data.clone()),
-            (Self::Closed(raw), Envelope::CustomerParts) => of_manifest(raw).ok().map(|(data, _)| data),
+            (Self::Closed(raw), Envelope::CustomerParts | Envelope::ManagedParts { .. }) => {
+                of_manifest(raw).ok().map(|(data, _)| data)
+            }
             (Self::Closed(_), _) => None,
         }
     }
 }
 
 /// What the row of a completed upload seals: the manifest's key, and behind it what the upload's beginning wrapped.
-pub(crate) fn of_completion(manifest: DataKey, wrapped: Option<&Material>) -> (Envelope, Material) {
-    let Some(wrapped) = wrapped else { return (Envelope::Appliance, Material::Bare(manifest.into())) };
+pub(crate) fn of_completion(
+    manifest: DataKey,
+    wrapped: Option<&(Envelope, Material)>,
+) -> (Envelope, Material) {
+    let Some((envelope, wrapped)) = wrapped else {
+        return (Envelope::Appliance, Material::Bare(manifest.into()));
+    };
     let closed = wrapped.with_bytes(|wrapped| [manifest.as_bytes(), wrapped].concat());
-    (Envelope::CustomerParts, Material::Closed(closed.into()))
+    (envelope.of_parts(), Material::Closed(closed.into()))
 }
 
 /// A manifest's key, and what is wrapped behind it.
@@ -211,9 +247,13 @@ pub(crate) fn under(secret: &DataKey, content: &Content, key: &DataKey) -> DataK
 }
 
 impl ObjectStore {
-    /// Keys as they are to be sealed: with a customer's key, in its envelope.
-    pub(crate) fn enclosed(&self, keys: Keys, by: Option<&CustomerKey>) -> Result<(Envelope, Material)> {
-        let Some(by) = by else { return Ok((Envelope::Appliance, Material::Bare(keys))) };
+    /// Keys as they are to be sealed: in an envelope, where there is to be one.
+    pub(crate) fn enclosed(&self, keys: Keys, by: Option<&Encloser>) -> Result<(Envelope, Material)> {
+        let by = match by {
+            None => return Ok((Envelope::Appliance, Material::Bare(keys))),
+            Some(Encloser::Managed(wrapping)) => return self.enclosed_by(&keys, wrapping),
+            Some(Encloser::Customer(by)) => by,
+        };
         let wrapped = keys.with_bytes(|raw| by.wrap(&*self.entropy, raw)).map_err(refused)?;
         Ok((Envelope::Customer, Material::Closed(wrapped.into())))
     }

@@ -5,6 +5,7 @@ use crate::{
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
+use security::kms::Code;
 
 /// The object store's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -105,6 +106,14 @@ pub enum Error {
     /// `InvalidBucketAclWithObjectOwnership`: lists can't be off while the bucket's own grants anything to others.
     #[error("switch access lists off: the bucket's own grants something to others")]
     AccessListInTheWay,
+    /// A managed key is not there, not in a state to be used, or not to be used by who asks: S3's code is that of `code`.
+    #[error("use the managed key: {message}")]
+    KeyRefused {
+        /// Why.
+        code: Code,
+        /// What who asks is told.
+        message: String,
+    },
     /// `InvalidTag`.
     #[error("accept the tags: {detail}")]
     InvalidTag {
@@ -356,6 +365,11 @@ impl Error {
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
             Self::AccessDenied => ErrorKind::Denied,
+            Self::KeyRefused { code, .. } => match code {
+                Code::AccessDenied | Code::NotAuthorized => ErrorKind::Denied,
+                Code::Throttling => ErrorKind::Unavailable,
+                _ => ErrorKind::Invalid,
+            },
             Self::TooManyBuckets { .. }
             | Self::InvalidBucketName
             | Self::KeyTooLong { .. }

@@ -104,7 +104,7 @@ pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use content_type::content_type_of;
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use dedup::DedupInfo;
-pub use envelope::EncryptedBy;
+pub use envelope::{CONTEXT_BYTES_MAX, EncryptedBy, Encrypts, ManagedKey, ManagedWish};
 pub use error::{ColdObject, Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};
@@ -126,7 +126,7 @@ pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
     BUCKET_POLICY_BYTES_MAX, BucketAcl, BucketLogging, BucketPolicy, BucketTags, CORS_RULES_MAX, Cors,
-    CorsMatch, CorsMethod, CorsRule, Encryption, INVENTORIES_MAX, Inventory, InventoryField,
+    CorsMatch, CorsMethod, CorsRule, DefaultKey, Encryption, INVENTORIES_MAX, Inventory, InventoryField,
     InventoryFrequency, InventoryVersions, KeyChange, LIFECYCLE_RULES_MAX, LOG_PREFIX_BYTES_MAX, Lifecycle,
     LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule, LogKeyFormat, NEWER_NONCURRENT_MAX,
     NOTIFICATION_RULES_MAX, NoncurrentExpiration, NoncurrentTransition, Notification, NotificationRule,

@@ -174,6 +174,9 @@ impl ObjectStore {
         if draft.material.is_some_and(Material::is_new) {
             change = change.known_by(Layout::ENVELOPES);
         }
+        if let Some(layout) = row.envelope().layout() {
+            change = change.known_by(layout);
+        }
         if row.is_archived() {
             change = change.known_by(Layout::CLASSES);
             let bucket = draft.tells.as_ref().map(|told| told.bucket);

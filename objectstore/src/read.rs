@@ -9,7 +9,7 @@
 //! [`READS_AGAIN_MAX`] looks at what is replaced all the time; who loses all of them is told so.
 
 use crate::body::corrupt;
-use crate::envelope::{Envelope, Keys, Material, not_applicable};
+use crate::envelope::{EncryptedBy, Envelope, Keys, Material, not_applicable};
 use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
@@ -53,16 +53,6 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// With its keys, for whoever brings what they are closed with, and nothing else than that.
-    pub(crate) fn opened(mut self, brought: Option<&CustomerKey>) -> Result<Self> {
-        match self.closed.take() {
-            Some((envelope, material)) => self.keys = Some(material.open(envelope, brought)?),
-            None if brought.is_some() => return Err(not_applicable()),
-            None => {}
-        }
-        Ok(self)
-    }
-
     /// The keys of its manifest's pages, as far as they open by themselves.
     pub(crate) fn of_pages(&self) -> Option<Keys> {
         let closed =
@@ -85,6 +75,40 @@ where
 }
 
 impl ObjectStore {
+    /// What was found with its keys, for whoever brings what they are closed with or may use the managed key that it is, and nothing else than
+    /// that.
+    pub(crate) async fn opened(
+        &self,
+        mut found: Found,
+        brought: Option<&CustomerKey>,
+        asks: Option<&Question>,
+    ) -> Result<Found> {
+        match found.closed.take() {
+            Some((envelope, material)) => {
+                found.keys = Some(self.open_envelope((envelope, &material), brought, asks).await?);
+            }
+            None if brought.is_some() => return Err(not_applicable()),
+            None => {}
+        }
+        Ok(found)
+    }
+
+    /// The same for who is told of it, and of its `parts` where they are asked for: no managed key is asked where nothing that it closes is
+    /// looked at.
+    pub(crate) async fn opened_to_tell(
+        &self,
+        found: Found,
+        (brought, asks): (Option<&CustomerKey>, Option<&Question>),
+        parts: bool,
+    ) -> Result<Found> {
+        let managed = matches!(found.info.encrypted_by, EncryptedBy::Managed(_));
+        let looks = parts && found.info.parts > 0 && found.of_pages().is_none();
+        if managed && !looks {
+            return if brought.is_some() { Err(not_applicable()) } else { Ok(found) };
+        }
+        self.opened(found, brought, asks).await
+    }
+
     /// Reads an object. Its first bytes are read before it answers, so that an object which is replaced meanwhile is found
     /// again and not reported as damaged.
     pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
@@ -104,7 +128,10 @@ impl ObjectStore {
     /// As [`get`](Self::get), without the body.
     pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
         read_again(|| async {
-            let found = self.find_asked(&request).await?;
+            let GetRequest { bucket, key, version, asks, .. } = &request;
+            let found = self.find_for(bucket, key, *version, asks.as_ref()).await?;
+            let brings = (request.customer_key.as_ref(), asks.as_ref());
+            let found = self.opened_to_tell(found, brings, request.part.is_some()).await?;
             match self.select(&request, &found).await {
                 Err(error) if self.replaced(&request, &found, &error).await? => Ok(None),
                 Err(error) => Err(error),
@@ -181,7 +208,8 @@ impl ObjectStore {
 
     async fn find_asked(&self, request: &GetRequest) -> Result<Found> {
         let GetRequest { bucket, key, version, asks, .. } = request;
-        self.find_for(bucket, key, *version, asks.as_ref()).await?.opened(request.customer_key.as_ref())
+        let found = self.find_for(bucket, key, *version, asks.as_ref()).await?;
+        self.opened(found, request.customer_key.as_ref(), asks.as_ref()).await
     }
 
     /// Finds a version and authenticates its row, for who may see everything.
@@ -233,7 +261,10 @@ impl ObjectStore {
         let envelope = stored.envelope;
         let (keys, closed) = match Material::read(envelope, &sealed)? {
             Some(Material::Bare(keys)) => (Some(keys), None),
-            Some(material) => (None, Some((envelope, material))),
+            Some(material) => {
+                info.encrypted_by = material.by(envelope)?;
+                (None, Some((envelope, material)))
+            }
             None => (None, None),
         };
         Ok(Found { view, keys, closed, info, extent, cold })
@@ -283,7 +314,7 @@ impl ObjectStore {
             };
             return Ok(Selected { range, part_checksum: found.info.checksum.map(|checksum| checksum.value) });
         }
-        let pages = Pages::of(&found.extent, found.keys.as_ref())?;
+        let pages = Pages::of(&found.extent, found.of_pages().as_ref())?;
         let page = pages.with_part(self, part.get(), (found.info.parts, whole)).await?;
         let mut entries = page.iter().flat_map(Page::entries);
         let (start, entry) = entries.find(|(_, entry)| entry.number == part.get()).ok_or(none)?;

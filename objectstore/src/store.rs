@@ -26,9 +26,11 @@ use engine::id::{Growing, IdempotencyId, PartitionId};
 use engine::outbox::{Outbox, Posted};
 use parking_lot::{Mutex, RwLock};
 use security::AccountId;
+use security::kms::Kms;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Keys share this many in-process locks, so that writers of one key queue here and not by conflicts.
@@ -62,6 +64,8 @@ pub struct Components {
     pub access_logs: LogOptions,
     /// Where bytes of archived classes go; `None`: they stay in the pool.
     pub vaults: Option<Arc<Vaults>>,
+    /// Managed keys; `None`: what wants one is refused.
+    pub kms: Option<Arc<Kms>>,
     /// The region, as locations and ARNs have it.
     pub region: String,
     /// The appliance's account: who owns new buckets unless another is named.
@@ -112,6 +116,10 @@ pub struct ObjectStore {
     pub(crate) vaults: Option<Arc<Vaults>>,
     /// Which partitions have archived versions to look after.
     pub(crate) cold: ColdWork,
+    /// What wraps keys of objects for who may use it.
+    pub(crate) kms: Option<Arc<Kms>>,
+    /// A bucket whose default is a managed key was met.
+    pub(crate) knows_defaults: AtomicBool,
 }
 
 /// A bucket, found.
@@ -157,7 +165,7 @@ impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
         let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, .. } = components;
-        let Components { access_logs, vaults, region, account, .. } = components;
+        let Components { access_logs, vaults, kms, region, account, .. } = components;
         let store = Self {
             catalog,
             blobs,
@@ -186,6 +194,8 @@ impl ObjectStore {
             lifecycles: Lifecycles::default(),
             vaults,
             cold: ColdWork::default(),
+            kms,
+            knows_defaults: AtomicBool::new(false),
         };
         if let Some(vaults) = &store.vaults {
             vaults.tell_of_ends(store.cold.told());

@@ -21,7 +21,10 @@ use engine::fault::Faults;
 use engine::outbox::{Options, Outbox, Subscriber};
 use engine::unit::ByteCount;
 use security::AccountId;
+use security::credentials::File;
+use security::identity::{self, Identities};
 use security::keys::{FileCustodian, KeyTable};
+use security::kms::{self, Kms};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -113,6 +116,7 @@ impl Foundation {
             outbox,
             access_logs: crate::LogOptions::default(),
             vaults: None,
+            kms: None,
             region: "us-east-1".to_owned(),
             account,
         }
@@ -138,6 +142,36 @@ impl Foundation {
             prices: Prices::default(),
         });
         vaults.await.expect("vaults")
+    }
+
+    /// Managed keys over the rows of [those](Self::components), and whom their policies name. The appliance's account and `other` have roots.
+    pub async fn managed_keys(&self, parts: &Components, other: AccountId) -> (Arc<Identities>, Arc<Kms>) {
+        let secret = "s".repeat(40);
+        let key = |of: &str| format!("aws_access_key_id = FIRNTEST{of}\naws_secret_access_key = {secret}\n");
+        let ini = format!(
+            "[default]\n{}[other]\n{}aws_account_id = {other}\n",
+            key("0000DEFAULT0"),
+            key("00000OTHER00")
+        );
+        let identities = Identities::open(identity::Parts {
+            catalog: Arc::clone(&parts.catalog),
+            keys: Arc::clone(&parts.keys),
+            clock: Arc::clone(&parts.clock),
+            entropy: Arc::clone(&parts.entropy),
+            roots: Arc::new(File::parse(&ini, parts.account).expect("credentials")),
+            region: parts.region.clone(),
+        });
+        let identities = identities.await.expect("identities");
+        let kms = Kms::new(kms::Parts {
+            catalog: Arc::clone(&parts.catalog),
+            keys: Arc::clone(&parts.keys),
+            identities: Arc::clone(&identities),
+            clock: Arc::clone(&parts.clock),
+            compliance: Arc::clone(&parts.compliance),
+            entropy: Arc::clone(&parts.entropy),
+            region: parts.region.clone(),
+        });
+        (identities, kms)
     }
 
     /// A key table of its own over the rows of [those](Self::components), as another start opens it.

@@ -72,7 +72,9 @@ impl TrailSink {
 
     async fn put(&self, bucket: Bucket, to: &Destination<'_>, file: File) -> Result<()> {
         let name = BucketName::parse(to.bucket)?.bound_to(bucket);
-        let body = compressed(&file.body)?;
+        let body = file.body;
+        let packing = tokio::task::spawn_blocking(move || compressed(&body));
+        let body = packing.await.map_err(|_| engine::Error::Closed)??;
         let mut request = PutRequest::new(name, ObjectKey::parse(to.key)?);
         request.length = Some(ByteCount::from(body.len()));
         request.metadata.system.content_type = Some("application/json".to_owned());

@@ -16,7 +16,8 @@
 use crate::access::Asks;
 use crate::checksum::{Running, Sums};
 use crate::dedup;
-use crate::envelope::{Envelope, Material};
+use crate::envelope::managed::whose;
+use crate::envelope::{Encloser, Envelope, Material, Wanted};
 use crate::event::Occasion;
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
@@ -35,7 +36,6 @@ use engine::catalog::{Key, Write};
 use engine::codec::{DataKey, inline};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
-use security::envelope::CustomerKey;
 use std::sync::Arc;
 
 /// Largest body of one PUT or part.
@@ -65,7 +65,7 @@ pub(crate) struct PartBody {
 
 /// What the body is for.
 enum Target {
-    Object(Box<PutRequest>),
+    Object(Box<PutRequest>, Option<Encloser>),
     Part(Box<PartTarget>, PartBody),
 }
 
@@ -73,31 +73,31 @@ impl Target {
     /// Its length, where that was said.
     fn announced(&self) -> Option<ByteCount> {
         match self {
-            Self::Object(request) => request.length,
+            Self::Object(request, _) => request.length,
             Self::Part(_, body) => body.length,
         }
     }
 
-    /// What is computed of it besides its MD5: S3's default where nobody asks for another, but nothing unasked where a key came.
+    /// What is computed of it besides its MD5: S3's default where nobody asks for another, but nothing unasked where a key is around its own.
     fn algorithm(&self) -> Option<ChecksumAlgorithm> {
         match self {
-            Self::Object(request) if request.customer_key.is_some() => request.checksum,
-            Self::Object(request) => Some(request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+            Self::Object(request, Some(_)) => request.checksum,
+            Self::Object(request, None) => Some(request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
             Self::Part(_, body) => body.checksum,
         }
     }
 
-    /// Whether somebody brought a key for it.
+    /// Whether another key is put around its own.
     fn is_enclosed(&self) -> bool {
         match self {
-            Self::Object(request) => request.customer_key.is_some(),
+            Self::Object(_, encloser) => encloser.is_some(),
             Self::Part(target, _) => target.secret.is_some(),
         }
     }
 
     fn copies(&self) -> Copies {
         match self {
-            Self::Object(request) => request.class.copies(),
+            Self::Object(request, _) => request.class.copies(),
             Self::Part(_, body) => body.class.copies(),
         }
     }
@@ -126,10 +126,10 @@ impl Upload {
     pub(crate) fn for_object(
         store: Arc<ObjectStore>,
         bucket: Bucket,
-        request: PutRequest,
+        (request, encloser): (PutRequest, Option<Encloser>),
         dedup: Option<dedup::Domain>,
     ) -> Result<Self> {
-        Self::new(store, bucket, Target::Object(Box::new(request)), dedup)
+        Self::new(store, bucket, Target::Object(Box::new(request), encloser), dedup)
     }
 
     pub(crate) fn for_part(
@@ -227,7 +227,7 @@ impl Upload {
         let (target, sealed) = self.land(&expect).await?;
         match target {
             Target::Part(target, _) => store.commit_part(&target, &sealed.sums, sealed.landed).await,
-            Target::Object(request) => store.commit_object(*request, sealed).await,
+            Target::Object(request, encloser) => store.commit_object((*request, encloser), sealed).await,
         }
     }
 
@@ -235,7 +235,7 @@ impl Upload {
     /// [`Ingest`](crate::Ingest).
     pub async fn seal(self) -> Result<SealedObject> {
         match self.land(&Expect::default()).await? {
-            (Target::Object(request), sealed) => Ok(SealedObject { request, sealed }),
+            (Target::Object(request, encloser), sealed) => Ok(SealedObject { request, encloser, sealed }),
             (Target::Part(..), _) => {
                 Err(Error::InvalidRequest { detail: "a part is no entry of an archive" })
             }
@@ -271,6 +271,7 @@ pub(crate) struct Sealed {
 /// An object whose bytes are there and that waits for its name. Dropping it leaves garbage that the collector owns.
 pub struct SealedObject {
     pub(crate) request: Box<PutRequest>,
+    pub(crate) encloser: Option<Encloser>,
     pub(crate) sealed: Sealed,
 }
 
@@ -384,19 +385,26 @@ impl ObjectStore {
         let view = self.view(&request.bucket).await?;
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
-        self.admit_key(&view, request.customer_key.as_ref()).await?;
         self.refuse_hopeless(&view, &request.key, request.length).await?;
-        let dedup = match request.customer_key {
+        let asks = request.asks.as_ref().map(|asks| &asks.writes);
+        let wanted =
+            Wanted { customer: request.customer_key.as_ref(), encryption: &request.encryption, asks };
+        let encloser = self.encloser(&view, (&request.bucket, &request.key), wanted).await?;
+        let dedup = match encloser {
             // Nobody else has what it is stored with.
             Some(_) => None,
             None => self.dedups(&view, request.writer.by).await?,
         };
-        Upload::for_object(Arc::clone(self), view.bucket, request, dedup)
+        Upload::for_object(Arc::clone(self), view.bucket, (request, encloser), dedup)
     }
 
-    async fn commit_object(&self, request: PutRequest, sealed: Sealed) -> Result<Uploaded> {
+    async fn commit_object(
+        &self,
+        (request, encloser): (PutRequest, Option<Encloser>),
+        sealed: Sealed,
+    ) -> Result<Uploaded> {
         let Sealed { bucket, sums, landed, size } = sealed;
-        let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
+        let (envelope, material) = self.material(&landed, encloser.as_ref())?;
         let stored = stored(&sums, &landed, request.class, request.metadata).enclosed(envelope);
         // Whoever asked for a checksum is told it, kept or not.
         let (etag, checksum) = (stored.etag, sums.checksum.map(ObjectChecksum::full));
@@ -413,14 +421,14 @@ impl ObjectStore {
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
         let published = self.publish(&draft).await?.ok_or_else(contended)?;
         let (version, expires) = (published.shown, published.expires);
-        Ok(Uploaded { etag, checksum, version, size, encrypted_by: envelope.by(), expires })
+        Ok(Uploaded { etag, checksum, version, size, encrypted_by: whose(encloser.as_ref()), expires })
     }
 
     /// What the row of a landed object seals.
     pub(crate) fn material(
         &self,
         landed: &Landed,
-        by: Option<&CustomerKey>,
+        by: Option<&Encloser>,
     ) -> Result<(Envelope, Option<Material>)> {
         let Some(key) = &landed.data_key else { return Ok((Envelope::Appliance, None)) };
         self.enclosed(key.clone().into(), by).map(|(envelope, material)| (envelope, Some(material)))

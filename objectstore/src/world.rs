@@ -3,8 +3,8 @@
 use crate::testing::Foundation;
 use crate::{
     BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload,
-    DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective, ObjectKey,
-    ObjectStore, PartNumber, PartRequest, PutRequest, ReadConditions, Result, UploadId, Uploaded,
+    DeleteOutcome, DeleteRequest, Encrypts, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective,
+    ObjectKey, ObjectStore, PartNumber, PartRequest, PutRequest, ReadConditions, Result, UploadId, Uploaded,
     VersionSelector, Versioning, WriteConditions,
 };
 use bytes::Bytes;
@@ -20,6 +20,8 @@ use engine::testing::BLOB_REFERENCES;
 use engine::worker::Progress;
 use futures_util::StreamExt;
 use security::AccountId;
+use security::identity::Identities;
+use security::kms::Kms;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +83,20 @@ impl World {
         let mut world = Self::new(seed).await;
         world.open_vaults().await;
         world
+    }
+
+    /// With managed keys, and whom their policies name.
+    pub(crate) async fn with_managed_keys(seed: u64, other: AccountId) -> (Self, Arc<Identities>, Arc<Kms>) {
+        let mut world = Self::new(seed).await;
+        let (identities, kms) = world.foundation.managed_keys(&world.components, other).await;
+        world.components.kms = Some(kms.clone());
+        world.reopen().await;
+        (world, identities, kms)
+    }
+
+    /// The appliance's account.
+    pub(crate) fn account(&self) -> AccountId {
+        self.components.account
     }
 
     /// Another start, with vaults.
@@ -274,6 +290,7 @@ impl World {
             proven: true,
             writer: None,
             customer_key: None,
+            asks: None,
         };
         let mut sink = self.store.upload_part(request).await?;
         sink.write(body.into()).await?;
@@ -379,6 +396,7 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         writer: crate::Writer::default(),
         origin: crate::Origin::default(),
         customer_key: None,
+        encryption: Encrypts::AsBucket,
     }
 }
 

@@ -14,8 +14,9 @@ use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
     BucketName, BucketPolicy, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource,
-    CreateUpload, Expect, GetRequest, ListRequest, MetadataDirective, NewBucket, ObjectKey, ObjectStore,
-    PartNumber, PartRequest, PutRequest, ReadConditions, Subresources, VersionSelector, WriteConditions,
+    CreateUpload, Encrypts, Expect, GetRequest, ListRequest, MetadataDirective, NewBucket, ObjectKey,
+    ObjectStore, PartNumber, PartRequest, PutRequest, ReadConditions, Subresources, VersionSelector,
+    WriteConditions,
 };
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -66,6 +67,7 @@ impl Appliance {
             catalog: catalog.clone(),
             blobs,
             vaults: None,
+            kms: None,
             keys,
             clock,
             compliance,
@@ -122,6 +124,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         proven: true,
         writer: None,
         customer_key: None,
+        asks: None,
     };
     let mut sink = appliance.store.upload_part(part).await.unwrap();
     sink.write(content).await.unwrap();
@@ -166,6 +169,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         writer: objectstore::Writer::default(),
         origin: objectstore::Origin::default(),
         customer_key: None,
+        encryption: Encrypts::AsBucket,
     };
     appliance.store.copy(request).await.unwrap();
 }

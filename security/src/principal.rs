@@ -218,6 +218,8 @@ pub(crate) struct SessionFacts {
     pub(crate) expires: Timestamp,
     /// When a second factor was shown.
     pub(crate) mfa: Option<Timestamp>,
+    /// Whether it is of somebody who signed in by a password.
+    pub(crate) signed_in: bool,
     pub(crate) source_identity: Option<Box<str>>,
     /// Who vouched for it.
     pub(crate) provider: Option<Box<str>>,
@@ -314,15 +316,15 @@ impl Identity {
         self.session.is_some()
     }
 
-    /// What sessions may not call at all, whatever their policies say: a user's own nothing of IAM without a second factor, and of STS two
-    /// operations; somebody else's nothing of IAM, and of STS one. Source: `id_credentials_temp_control-access_getsessiontoken` and
+    /// What sessions may not call at all, whatever their policies say: a user's own nothing of IAM without a second factor unless it signed in, and
+    /// of STS two operations; somebody else's nothing of IAM, and of STS one. Source: `id_credentials_temp_control-access_getsessiontoken` and
     /// `…_getfederationtoken` of the IAM user guide.
     fn reaches(&self, action: &str) -> bool {
         let Some(session) = &self.session else { return true };
         let (service, name) = action.split_once(':').unwrap_or((action, ""));
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match (&self.who, service.to_ascii_lowercase().as_str()) {
-            (Who::User { .. } | Who::Root, "iam") => session.mfa.is_some(),
+            (Who::User { .. } | Who::Root, "iam") => session.mfa.is_some() || session.signed_in,
             // What AssumeRole asks for besides is no operation of its own.
             (Who::User { .. } | Who::Root, "sts") => {
                 ["AssumeRole", "GetCallerIdentity", "TagSession", "SetSourceIdentity"].into_iter().any(is)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import boto3
 from appliance import Appliance
 
 # The published cut.
@@ -70,6 +71,18 @@ def suite_configuration(appliance: Appliance, told: dict[str, dict[str, str]]) -
     return suite
 
 
+def managed_keys(appliance: Appliance, user: dict[str, str]) -> dict[str, str]:
+    """Two keys of an account, by the names that the suite's configuration has for them."""
+    kms = boto3.client(
+        "kms",
+        endpoint_url=appliance.endpoint,
+        aws_access_key_id=user["access_key"],
+        aws_secret_access_key=user["secret_key"],
+        region_name="us-east-1",
+    )
+    return {name: kms.create_key()["KeyMetadata"]["Arn"] for name in ("kms_keyid", "kms_keyid2")}
+
+
 def main() -> int:
     if len(sys.argv) < 2 or "FIRN_BIN" not in os.environ:
         print(__doc__, file=sys.stderr)
@@ -84,6 +97,7 @@ def main() -> int:
         (home / "firn.toml").write_text(CONFIGURATION)
         appliance = Appliance(os.environ["FIRN_BIN"], data).start("--config", str(home / "firn.toml"))
         try:
+            told["s3 main"] |= managed_keys(appliance, told["s3 main"])
             with open(home / "s3tests.conf", "w") as file:
                 suite_configuration(appliance, told).write(file)
             pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"]

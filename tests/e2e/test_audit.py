@@ -111,7 +111,27 @@ def settled(fresh, aws, s3, wanted):
     until(is_quiet)
 
 
+def verified(fresh, *place, before=()):
+    """What `firn audit verify` says of a place; of what is wrong its kind and file."""
+    done = fresh.run(*before, fresh.binary, "audit", "verify", *place, "--json", check=False)
+    assert done.returncode in (0, 7), done.stderr
+    said = json.loads(done.stdout)
+    assert said["intact"] == (done.returncode == 0)
+    return said, [(problem["what"], problem["kind"], problem["file"].rsplit("/", 1)[1]) for problem in said["problems"]]
+
+
 def validate(fresh, aws, arn):
+    """What validate-logs says, and its status; `firn audit verify` says the same, of the trail and of its bucket."""
+    status, said = validated(fresh, aws, arn)
+    for place in (("--trail", "trail"), ("--trail", arn, "--since", "1h"), ("s3://logs",), ("s3://logs/AWSLogs/",)):
+        own, problems = verified(fresh, *place)
+        assert own["intact"] == (status == 0), (place, own, said)
+        assert said.count("INVALID") >= len(problems), (own, said)
+        assert ("not found" in said) == any(what == "removed" for what, _, _ in problems), (own, said)
+    return status, said
+
+
+def validated(fresh, aws, arn):
     """What validate-logs says, and its status."""
     start = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     command = ("cloudtrail", "validate-logs", "--trail-arn", arn, "--start-time", start, "--verbose")
@@ -120,7 +140,7 @@ def validate(fresh, aws, arn):
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
-def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(trailed, aws):
+def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(trailed, aws, tmp_path):
     fresh, s3, arn = trailed
     iam = service(fresh, "iam")
     mallory = new_user(iam, "mallory")
@@ -138,6 +158,10 @@ def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(tr
     assert status == 0, said
     assert said.count("Log file\ts3://") == len(logs) and said.count("Digest file\ts3://") >= 3
     assert "INVALID" not in said
+    own, _ = verified(fresh, "--trail", "trail")
+    (chain,) = own["chains"]
+    assert (chain["trail"], chain["logs"], chain["digests"], chain["gaps"]) == ("trail", len(logs), len(digests), 0)
+    assert own["unproven"] == []
 
     def kept(key):
         found = s3.get_object(Bucket="logs", Key=key)
@@ -152,6 +176,8 @@ def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(tr
     put(key, gzip.compress(gzip.decompress(before[0]).replace(b"AwsApiCall", b"AwsApiCold", 1)), {})
     status, said = validate(fresh, aws, arn)
     assert status == 1 and "hash value doesn't match" in said
+    short = key.rsplit("/", 1)[1]
+    assert verified(fresh, "s3://logs")[1] == [("altered", "log", short)]
     s3.delete_object(Bucket="logs", Key=key)
     status, said = validate(fresh, aws, arn)
     assert status == 1 and "INVALID: not found" in said
@@ -160,6 +186,8 @@ def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(tr
     put(logs[1], *before)
     status, said = validate(fresh, aws, arn)
     assert status == 1 and said.count("hash value doesn't match") == 2
+    both = sorted(("exchanged", "log", key.rsplit("/", 1)[1]) for key in logs[:2])
+    assert sorted(verified(fresh, "s3://logs")[1]) == both
     put(logs[0], *before)
     put(logs[1], *other)
     assert validate(fresh, aws, arn)[0] == 0
@@ -167,11 +195,24 @@ def test_validate_logs_passes_and_finds_what_was_altered_removed_or_exchanged(tr
     put(digests[1], gzip.compress(gzip.decompress(digest[0]).replace(b"SHA-256", b"SHA-255", 1)), digest[1])
     status, said = validate(fresh, aws, arn)
     assert status == 1 and "signature verification failed" in said
+    assert ("altered", "digest", digests[1].rsplit("/", 1)[1]) in verified(fresh, "s3://logs")[1]
     s3.delete_object(Bucket="logs", Key=digests[1])
     status, said = validate(fresh, aws, arn)
     assert status == 1 and "INVALID: not found" in said
     put(digests[1], *digest)
     assert validate(fresh, aws, arn)[0] == 0
+
+    # A copy on a disk, and the keys beside it: nothing is asked of the appliance, and the newest digest is proven by nothing.
+    copy, pem = tmp_path / "copy", tmp_path / "keys.pem"
+    pem.write_bytes(fresh.firn("audit", "keys").stdout)
+    fresh.run(aws, "s3", "sync", "s3://logs", copy)
+    nowhere = ("env", "AWS_ENDPOINT_URL=http://127.0.0.1:9")
+    own, problems = verified(fresh, copy, "--public-keys", pem, before=nowhere)
+    assert problems == [] and own["chains"][0]["digests"] == len(digests) - 1
+    assert digests[-1] in own["unproven"]
+    (copy / logs[0]).write_bytes(gzip.compress(b"{}"))
+    found = verified(fresh, copy, "--public-keys", pem, before=nowhere)[1]
+    assert found == [("altered", "log", logs[0].rsplit("/", 1)[1])]
 
 
 def test_no_secret_is_in_any_record_nor_in_the_log(trailed, aws):

@@ -9,7 +9,7 @@ import tarfile
 
 import botocore.exceptions
 import pytest
-from conftest import client, new_bucket
+from conftest import client, installed, new_bucket
 from test_at_rest import holding
 
 KEYS = [bytes([0xA0 + number]) * 32 for number in range(3)]
@@ -125,8 +125,9 @@ def test_links_carry_their_keys_in_headers(s3, bucket, appliance):
         "x-amz-server-side-encryption-customer-key": secret,
         "x-amz-server-side-encryption-customer-key-MD5": base64.b64encode(hashlib.md5(MINE).digest()).decode(),
     }
+    given = itertools.chain.from_iterable(("-H", f"{name}: {value}") for name, value in headers.items())
     shown = subprocess.run(
-        ["curl", "-sS", *itertools.chain.from_iterable(("-H", f"{name}: {value}") for name, value in headers.items()), url],
+        [installed("curl"), "-sS", *given, url],
         capture_output=True,
         check=True,
     )

@@ -87,8 +87,26 @@ impl Recovered {
         serde_json::from_slice(&json).map(Some).map_err(corrupt)
     }
 
+    /// What a zone's copy of the catalog gave a new data directory. The lost one may have gone on alone, and what it changed then is not known.
+    pub const fn of_zone(at_ms: Timestamp, base_version: Version, version: Version) -> Self {
+        Self {
+            at_ms,
+            base_version,
+            base_taken_at_ms: at_ms,
+            version,
+            chunks_beyond_gap: 0,
+            missing: None,
+            other_key: None,
+            newer_base: None,
+            loss_accepted: false,
+            life: None,
+            other_lives: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+
     /// Keeps it for the appliance at `root`.
-    fn write(&self, root: &Path) -> Result<()> {
+    pub fn write(&self, root: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Invalid(error.to_string()))?;
         file::replace(&root.join(RECOVERED), &json)
     }

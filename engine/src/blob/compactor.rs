@@ -1,7 +1,7 @@
 //! Empties segments that are mostly dead, then frees them.
 //!
 //! ```text
-//!   victim ─► walk its frames ─► still named by its blob row? ─► read, verify BLAKE3 ─► compaction lane ─► sync
+//!   victim ─► walk its frames ─► still named by its blob row? ─► read, verify its checksum ─► compaction lane ─► sync
 //!          ─► commit { Unchanged(blob row); row names the new place; counters move } ─► … ─► live 0 ─► free
 //! ```
 //!

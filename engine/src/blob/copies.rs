@@ -25,7 +25,7 @@ use std::ops::Deref;
 /// Why nobody has a record whose zone is there.
 pub(super) const MISSING: &str = "the segment is missing";
 
-/// A record, verified by its BLAKE3; its bytes have room for a frame in front.
+/// A record, verified by its checksum; its bytes have room for a frame in front.
 pub(super) type Record = (Frame, Vec<u8>);
 
 /// What became of something in a copy, or in all of them.

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   row ─► which copies stay, which zones get one ─► record by record:
-//!     not there, or (deep) not as its BLAKE3 says ─► read from another copy, verified ─► compaction lane of the zone
+//!     not there, or (deep) not as its checksum says ─► read from another copy, verified ─► compaction lane of the zone
 //!   ─► sync ─► commit { Unchanged(blob row); row names the new places; counters move; leaves the repair queue }
 //! ```
 //!
 //! # Invariants
 //! - A copy is dropped from the row only in the commit that names as many others as are wanted, all durable.
-//! - Nothing is copied that does not match its BLAKE3, and what can't be read leaves the row as it is.
+//! - Nothing is copied that does not match its checksum, and what can't be read leaves the row as it is.
 //! - What a zone that is away holds is kept in the row while nothing can take its place, and a blob of which it may have the
 //!   only sound copy is not given up.
 //!

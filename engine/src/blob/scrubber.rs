@@ -1,4 +1,4 @@
-//! Reads every record that a row names and compares its BLAKE3, without any key.
+//! Reads every record that a row names and compares its checksum, without any key.
 //!
 //! At most [`BYTES_PER_PAUSE`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
 //! written before each pause: a crash repeats what was read since the last one. What does not match, or can't be read, is logged

@@ -16,7 +16,7 @@ use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::memory::MemoryHold;
-use crate::pool::frame::{FRAME_ALIGN, FRAME_BYTES};
+use crate::pool::frame::{FRAME_ALIGN, FRAME_BYTES, RunningSum};
 use crate::pool::{Draft, Hold, RecordAt, SMALL_BYTES, record_plain_bytes};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ enum Next {
 /// The record under way: room for its frame, then sealed chunks.
 struct Record {
     bytes: Vec<u8>,
-    hash: blake3::Hasher,
+    sum: RunningSum,
     first_chunk: u64,
     plain_len: usize,
     /// Plaintext bytes that complete it.
@@ -70,7 +70,7 @@ impl Record {
         let room = usize::try_from(sealed_len(expected.min(target) as u64)).unwrap_or(0);
         let mut bytes = Vec::with_capacity(FRAME_BYTES + room + FRAME_ALIGN);
         bytes.resize(FRAME_BYTES, 0);
-        Self { bytes, hash: blake3::Hasher::new(), first_chunk, plain_len: 0, target }
+        Self { bytes, sum: RunningSum::new(), first_chunk, plain_len: 0, target }
     }
 
     /// Room for a chunk: twice what there was, and never more than the whole record needs.
@@ -266,7 +266,7 @@ impl BlobWriter {
         self.record.make_room(plain.len());
         let start = self.record.bytes.len();
         self.cipher.seal_into(self.next_chunk, plain, &mut self.record.bytes);
-        self.record.hash.update(&self.record.bytes[start..]);
+        self.record.sum.update(&self.record.bytes[start..]);
         self.record.plain_len += plain.len();
         self.next_chunk += 1;
         Ok(())
@@ -292,7 +292,7 @@ impl BlobWriter {
             index: self.spread.next_index(),
             first_chunk: record.first_chunk,
             plain_len: u32::try_from(record.plain_len).unwrap_or(u32::MAX),
-            hash: record.hash.finalize().into(),
+            sum: record.sum.finish(),
             bytes: record.bytes,
             _held: self.held.clone(),
         }

@@ -38,10 +38,16 @@ impl Layout {
     pub const CLASSES: Self = Self(11);
     /// Trails: a firn that doesn't know of them would record nothing for who was promised records, nor know the keys that sign them.
     pub const TRAILS: Self = Self(12);
+    /// Objects whose keys a managed key's data key wraps: a firn that doesn't know of them would take their rows for damaged, and a bucket's
+    /// default for none.
+    pub const MANAGED: Self = Self(13);
+    /// Passwords and second factors: a firn that doesn't know of them would let a deleted user's be the next one's, and let in without a code
+    /// whom a code is asked of.
+    pub const LOGINS: Self = Self(14);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::TRAILS;
+    pub(in crate::catalog) const NEWEST: Self = Self::LOGINS;
     /// All that this code knows.
-    const KNOWN: [Self; 10] = [
+    const KNOWN: [Self; 12] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -52,6 +58,8 @@ impl Layout {
         Self::COPIES,
         Self::CLASSES,
         Self::TRAILS,
+        Self::MANAGED,
+        Self::LOGINS,
     ];
 
     /// Its number on disk.

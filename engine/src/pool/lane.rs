@@ -19,7 +19,7 @@
 //! A crash leaves unacknowledged bytes behind the last synced group: no row names them.
 
 use super::allocate::Allocator;
-use super::frame::{FRAME_BYTES, Frame, record_len};
+use super::frame::{FRAME_BYTES, Frame, PayloadSum, record_len};
 use super::header::{HEADER_BYTES, LaneKind};
 use super::place::RecordAt;
 use super::segment::{Hold, Segment};
@@ -49,7 +49,7 @@ pub(crate) struct Draft {
     pub(crate) index: u32,
     pub(crate) first_chunk: u64,
     pub(crate) plain_len: u32,
-    pub(crate) hash: [u8; 32],
+    pub(crate) sum: PayloadSum,
     /// [`FRAME_BYTES`] of room for the frame, then the payload.
     pub(crate) bytes: Vec<u8>,
     /// Whose memory `bytes` are: it waits in the lane's queue also when its writer has gone.
@@ -59,8 +59,8 @@ pub(crate) struct Draft {
 impl Draft {
     /// A record that was read, on its way to another place; its bytes as [`read_record`](super::scan::read_record) gave them.
     pub(crate) fn again(home: PartitionId, frame: &Frame, bytes: Vec<u8>) -> Self {
-        let Frame { blob, index, first_chunk, plain_len, hash, .. } = *frame;
-        Self { blob, home, index, first_chunk, plain_len, hash, bytes, _held: MemoryHold::default() }
+        let Frame { blob, index, first_chunk, plain_len, sum, .. } = *frame;
+        Self { blob, home, index, first_chunk, plain_len, sum, bytes, _held: MemoryHold::default() }
     }
 
     fn payload_len(&self) -> usize {
@@ -78,7 +78,7 @@ impl Draft {
             payload_len: u32::try_from(payload).unwrap_or(u32::MAX),
             first_chunk: self.first_chunk,
             plain_len: self.plain_len,
-            hash: self.hash,
+            sum: self.sum,
         };
         self.bytes[..FRAME_BYTES].copy_from_slice(&frame.encode());
         self.bytes.resize(record_len(payload), 0);

@@ -1,4 +1,4 @@
-//! Walks the frames of a segment and reads whole records, verified by their BLAKE3.
+//! Walks the frames of a segment and reads whole records, verified by their checksums.
 
 use super::frame::{FRAME_ALIGN, FRAME_BYTES, Frame, record_len};
 use super::header::HEADER_BYTES;
@@ -132,8 +132,8 @@ pub(crate) fn read_record(segment: &Segment, blob: BlobId, at: &RecordAt) -> Res
     if frame.generation != at.segment || frame.blob != blob || frame.payload_len != at.payload_len {
         return Err(corrupt("the frame is another record's"));
     }
-    if blake3::hash(&bytes[FRAME_BYTES..]) != frame.hash {
-        return Err(corrupt("BLAKE3 does not match"));
+    if !frame.sum.matches(&bytes[FRAME_BYTES..]) {
+        return Err(corrupt("the payload is not what its checksum says"));
     }
     Ok((frame, bytes))
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use serde_json::Value;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,14 @@ impl<'a> Call<'a> {
         self.headers.insert(CONTENT_TYPE, kind);
         (self.service, self.body) = (Some(service), body);
         self
+    }
+
+    /// Makes it a call of a service that takes JSON.
+    pub(crate) fn json(mut self, service: &'static str, target: &str, body: Bytes) -> Result<Self> {
+        let kind = HeaderValue::from_static("application/x-amz-json-1.1");
+        self.headers.insert(CONTENT_TYPE, kind);
+        (self.service, self.body) = (Some(service), body);
+        self.header("x-amz-target", target)
     }
 
     fn length(&self) -> u64 {
@@ -295,6 +304,37 @@ impl Client {
         }
     }
 
+    /// Sends a call whose answer is an object in JSON with these members: what a proxy or a portal answers has none of them. Where none are
+    /// asked for it is nothing or an object, and has the header that such services give.
+    pub(crate) async fn send_json(&self, call: &Call<'_>, members: &[&str]) -> Result<(Value, HeaderMap)> {
+        let mut tries = self.tries();
+        loop {
+            let error = match self.attempt_json(call, members).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            self.back_off(call.operation, &mut tries, error).await?;
+        }
+    }
+
+    async fn attempt_json(&self, call: &Call<'_>, members: &[&str]) -> Result<(Value, HeaderMap)> {
+        let mut answer = self.attempt(call).await?;
+        let body = self.transport().collect(call.operation, answer.body_mut(), BODY_MAX).await?;
+        let status = answer.status();
+        let is_theirs = !members.is_empty() || answer.headers().contains_key("x-amzn-requestid");
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(Value::Object(said)) if is_theirs && members.iter().all(|name| said.contains_key(*name)) => {
+                Ok((Value::Object(said), answer.into_parts().0.headers))
+            }
+            Ok(_) => Err(call.is_not("answer", status, "it lacks what was asked for")),
+            Err(_) if is_blank(&body) && members.is_empty() && is_theirs => {
+                Ok((Value::Null, answer.into_parts().0.headers))
+            }
+            Err(_) if is_blank(&body) => Err(call.is_not("answer", status, "it is empty")),
+            Err(why) => Err(call.is_not("answer", status, &why.to_string())),
+        }
+    }
+
     /// Sends a call that S3 answers with the first of these statuses, some endpoints with another of them, and without a document.
     pub(crate) async fn send_bare(&self, call: &Call<'_>, status: &[StatusCode]) -> Result<HeaderMap> {
         let mut tries = self.tries();
@@ -387,6 +427,7 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
         "ErrorResponse" => root.child("Error").cloned(),
         _ => None,
     });
+    let in_json = if document.is_none() { said_in_json(body) } else { None };
     let text = |name| document.as_ref().and_then(|root| root.text_of(name)).map(str::to_owned);
     let asks_for = header_text(headers, "www-authenticate").unwrap_or_default();
     if document.is_none() && asks_for.starts_with("Bearer") {
@@ -394,11 +435,13 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
             "it asks for a bearer token, as an appliance's admin door does and no S3 endpoint".to_owned();
         return Error::Protocol { operation, detail };
     }
-    let (is_document, code) = match text("Code") {
+    let (code_in_json, message_in_json) = in_json.unzip();
+    let (is_document, code) = match text("Code").or(code_in_json) {
         Some(code) => (true, code),
         None => (false, code_of_status(operation, status).to_owned()),
     };
     let message = text("Message")
+        .or(message_in_json)
         .filter(|message| !message.is_empty())
         .map_or_else(|| format!("the endpoint answered with status {status}"), bounded);
     let request_id = headers
@@ -411,6 +454,16 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
     let said =
         ServiceError { operation, status, code, message, request_id, is_document, ..ServiceError::default() };
     Error::Service(Box::new(said))
+}
+
+/// Code and message of an error of a service that speaks JSON.
+fn said_in_json(body: &[u8]) -> Option<(String, String)> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    let kind = said.get("__type")?.as_str()?;
+    // Some name the service before it.
+    let code = kind.rsplit('#').next().filter(|code| !code.is_empty())?;
+    let message = ["message", "Message"].into_iter().find_map(|name| said.get(name)?.as_str());
+    Some((code.to_owned(), message.unwrap_or_default().to_owned()))
 }
 
 /// What an endpoint says of an error is read by people: the beginning of it is enough.
@@ -435,7 +488,45 @@ pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h 
 
 #[cfg(test)]
 mod tests {
-    use super::bounded;
+    use super::{Error, bounded, service_error};
+    use crate::ErrorKind;
+    use http::HeaderMap;
+
+    #[test]
+    fn errors_of_services_that_speak_json_are_read_as_theirs() {
+        for (status, body, code, message, kind) in [
+            (
+                400,
+                r#"{"__type":"AccessDeniedException","message":"not you"}"#,
+                "AccessDeniedException",
+                "not you",
+                ErrorKind::Denied,
+            ),
+            (
+                400,
+                r#"{"__type":"com.amazon#TrailNotFoundException","Message":"none"}"#,
+                "TrailNotFoundException",
+                "none",
+                ErrorKind::NotFound,
+            ),
+            (
+                400,
+                r#"{"__type":"AlreadyExistsException"}"#,
+                "AlreadyExistsException",
+                "",
+                ErrorKind::Conflict,
+            ),
+            (400, r#"{"__type":"ValidationException"}"#, "ValidationException", "", ErrorKind::Invalid),
+            (403, r#"{"error":"x"}"#, "AccessDenied", "", ErrorKind::Denied),
+            (500, "[", "InternalError", "", ErrorKind::Unavailable),
+        ] {
+            let error = service_error("LookupEvents", status, &HeaderMap::new(), body.as_bytes());
+            assert_eq!(error.kind(), kind, "{body}");
+            let Error::Service(said) = error else { panic!("{error:?}") };
+            assert_eq!((said.code.as_str(), said.is_document), (code, body.contains("__type")), "{body}");
+            assert!(said.message.contains(message), "{body}: {}", said.message);
+        }
+    }
 
     #[test]
     fn what_an_endpoint_says_is_bounded() {

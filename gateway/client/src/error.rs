@@ -162,9 +162,21 @@ fn service_kind(error: &ServiceError) -> ErrorKind {
         "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
             ErrorKind::Integrity
         }
-        "BucketNotEmpty" | "RestoreAlreadyInProgress" => ErrorKind::Conflict,
+        "BucketNotEmpty"
+        | "RestoreAlreadyInProgress"
+        | "AlreadyExistsException"
+        | "KMSInvalidStateException" => ErrorKind::Conflict,
         // Asking again is of no use.
         "NotImplemented" => ErrorKind::Invalid,
+        // Services that speak JSON say all of theirs with 400.
+        "AccessDeniedException"
+        | "ExpiredTokenException"
+        | "IncompleteSignatureException"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "UnrecognizedClientException" => ErrorKind::Denied,
+        "ThrottlingException" => ErrorKind::Unavailable,
+        code if code.ends_with("NotFoundException") => ErrorKind::NotFound,
         _ => match error.status {
             404 | 410 => ErrorKind::NotFound,
             401 | 403 => ErrorKind::Denied,

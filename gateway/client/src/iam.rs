@@ -11,6 +11,8 @@ use http::Method;
 
 /// The only version of IAM's API.
 const VERSION: &str = "2010-05-08";
+/// The only version of STS's.
+const STS_VERSION: &str = "2011-06-15";
 /// Pages of one listing that are asked for at the most: a million things.
 const PAGES_MAX: usize = 1_000;
 
@@ -77,6 +79,18 @@ impl Client {
             root.children.into_iter().find(|child| child.name.strip_suffix("Result") == Some(operation));
         let none = || Element { name: format!("{operation}Result"), ..Element::default() };
         Ok(Described { operation, element: result.unwrap_or_else(none) })
+    }
+
+    /// Asks an appliance for a session by a password; the request must not be signed. What its result says.
+    pub async fn sign_in(&self, parameters: &[(&str, &str)]) -> Result<Described> {
+        let operation = "FirnSignIn";
+        let named = [("Action", operation), ("Version", STS_VERSION)];
+        let form = encode_query(named.into_iter().chain(parameters.iter().copied()));
+        let call = Call::new(operation, Method::POST).form("sts", Bytes::from(form));
+        let (root, _) = self.send_xml(&call, "FirnSignInResponse").await?;
+        let lacks = || Error::Protocol { operation, detail: "its answer lacks a result".to_owned() };
+        let element = root.children.into_iter().find(|child| child.name == "FirnSignInResult");
+        Ok(Described { operation, element: element.ok_or_else(lacks)? })
     }
 
     /// All of a listing, from these of its lists.

@@ -5,6 +5,7 @@
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
 //!     ├── iam · glacier                                     calls of IAM, of Glacier
+//!     ├── json                                              calls of services that speak JSON
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
 //! ```
@@ -30,6 +31,7 @@ mod endpoint;
 mod error;
 mod glacier;
 mod iam;
+mod json;
 mod lifecycle;
 mod list;
 mod lock;
@@ -53,6 +55,7 @@ pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
 pub use glacier::{GlacierAnswer, GlacierCall};
 pub use iam::Described;
+pub use json::{JsonAnswer, JsonService};
 pub use lifecycle::LifecycleRule;
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use lock::{BucketLock, ObjectLock};

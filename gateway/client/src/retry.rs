@@ -149,7 +149,10 @@ impl Reach {
 /// Whether an answer of this status and code may be different next time.
 pub(crate) fn is_transient(status: u16, code: &str) -> bool {
     matches!(status, 429 | 500 | 502 | 503 | 504) && code != "NotImplemented"
-        || matches!(code, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable")
+        || matches!(
+            code,
+            "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "ThrottlingException"
+        )
 }
 
 #[cfg(test)]

@@ -63,7 +63,9 @@ fn of_s3(error: &Error) -> Option<String> {
         }
         // An answer of another protocol's server: none of S3's own words are in it.
         Error::Service(error) if error.code == "BadRequest" && !error.message.starts_with(WORDLESS) => return None,
-        Error::Service(error) if error.code == "AccessDenied" => of_denied(error),
+        Error::Service(error) if matches!(error.code.as_str(), "AccessDenied" | "AccessDeniedException") => {
+            of_denied(error)
+        }
         Error::Service(error) if let Some(bucket) = &error.bucket => of_bucket(&error.code, bucket)?,
         error => of_code(error.code()?)?.to_owned(),
     })
@@ -144,9 +146,12 @@ fn of_admin(error: &Error) -> Option<String> {
 
 fn of_code(code: &str) -> Option<&'static str> {
     Some(match code {
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" => {
-            "set the credentials: eval \"$(firn env DIR)\""
-        }
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "AccessDenied"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "UnrecognizedClientException" => "set the credentials: eval \"$(firn env DIR)\"",
         "RequestTimeTooSkewed" => {
             "the clocks of this host and the server differ by more than 15 minutes: set them"
         }

@@ -14,6 +14,8 @@ pub(crate) const MASTER_KEY: &str = "master.key";
 pub(crate) const RECIPIENT: &str = "recovery.pub";
 /// The catalog's directory.
 pub(crate) const CATALOG: &str = "catalog";
+/// There while a directory is made from a zone's copy of the catalog: what it has of one by then is in part.
+pub(crate) const RECOVERING: &str = "recovering";
 /// The local pool, unless it has a disk of its own.
 pub(crate) const POOL: &str = "pools/local";
 /// Packs of vaults, unless media are named.

@@ -17,6 +17,7 @@ mod doors;
 mod exit;
 mod hint;
 mod layout;
+mod memory;
 mod remote;
 mod report;
 mod scope;
@@ -24,6 +25,7 @@ mod session;
 mod settle;
 mod text;
 mod tls;
+mod trail;
 mod transfer;
 mod verbs;
 
@@ -66,6 +68,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Result<Exit> {
+    if matches!(cli.verb, cli::Verb::Server(_)) {
+        memory::keep_for_a_while();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let verb = match cli.verb {
         cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args, output.quiet)),

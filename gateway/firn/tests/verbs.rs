@@ -4,6 +4,8 @@
 
 #[path = "verbs/at_once.rs"]
 mod at_once;
+#[path = "verbs/audit.rs"]
+mod audit;
 #[path = "verbs/careful.rs"]
 mod careful;
 #[path = "verbs/environment.rs"]
@@ -14,6 +16,8 @@ mod extract;
 mod identity;
 #[path = "verbs/interrupted.rs"]
 mod interrupted;
+#[path = "verbs/kms.rs"]
+mod kms;
 #[path = "verbs/mistakes.rs"]
 mod mistakes;
 #[path = "verbs/moves.rs"]

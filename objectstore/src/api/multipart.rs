@@ -1,14 +1,14 @@
 //! About multipart uploads.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Expiry, Metadata,
-    ObjectKey, Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions,
-    WriteQuestions, Writer,
+    BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, EncryptedBy, Encrypts,
+    Expiry, Metadata, ObjectKey, Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId,
+    WriteConditions, WriteQuestions, Writer,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
-use security::CanonicalUser;
 use security::envelope::CustomerKey;
+use security::{CanonicalUser, Question};
 
 /// Begins an upload.
 #[derive(Clone, Debug)]
@@ -31,6 +31,10 @@ pub struct CreateUpload {
     pub writer: Writer,
     /// The key that each part comes with, and that the object is readable with.
     pub customer_key: Option<CustomerKey>,
+    /// How it is encrypted where no key came along.
+    pub encryption: Encrypts,
+    /// Who uses a managed key; `None`: nobody does.
+    pub asks: Option<Question>,
 }
 
 impl CreateUpload {
@@ -46,6 +50,8 @@ impl CreateUpload {
             subresources: Subresources::default(),
             writer: Writer::default(),
             customer_key: None,
+            encryption: Encrypts::AsBucket,
+            asks: None,
         }
     }
 }
@@ -61,6 +67,8 @@ pub struct UploadInfo {
     pub checksum_type: ChecksumType,
     /// The client named the algorithm, so answers show it.
     pub checksum_named: bool,
+    /// Whose key its object will be readable with.
+    pub encrypted_by: EncryptedBy,
     /// When a lifecycle rule gives it up.
     pub expires: Option<Expiry>,
 }
@@ -86,6 +94,8 @@ pub struct PartRequest {
     pub writer: Option<CanonicalUser>,
     /// The key that the upload was begun with, if it was.
     pub customer_key: Option<CustomerKey>,
+    /// Who uses the managed key that the upload was begun with, if it was; `None`: nobody does.
+    pub asks: Option<Question>,
 }
 
 /// Makes a part from an object's bytes without moving them.
@@ -105,7 +115,7 @@ pub struct CopyPartRequest {
     pub part: PartNumber,
     /// Who copies; `None` for the bucket's owner.
     pub writer: Option<CanonicalUser>,
-    /// As [`PartRequest::customer_key`].
+    /// As [`PartRequest::customer_key`]. A managed key is used by who asks for the source.
     pub customer_key: Option<CustomerKey>,
 }
 

@@ -1,8 +1,8 @@
 //! About single objects.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, EncryptedBy, Expiry, IfRange,
-    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, RestoreState, Result,
+    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, EncryptedBy, Encrypts, Expiry,
+    IfRange, Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, RestoreState, Result,
     StorageClass, Subresources, VersionName, VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
@@ -47,6 +47,8 @@ pub struct PutRequest {
     pub origin: Origin,
     /// The key that its bytes are readable with from then on, and not without.
     pub customer_key: Option<CustomerKey>,
+    /// How they are encrypted where no key came along. A managed key is used by who `asks`.
+    pub encryption: Encrypts,
     /// Decided in the commit.
     pub conditions: WriteConditions,
     /// Who is asked, there too.
@@ -68,6 +70,7 @@ impl PutRequest {
             writer: Writer::default(),
             origin: Origin::default(),
             customer_key: None,
+            encryption: Encrypts::AsBucket,
             conditions: WriteConditions::default(),
             asks: None,
         }
@@ -304,6 +307,8 @@ pub struct CopyRequest {
     pub writer: Writer,
     /// As [`PutRequest::customer_key`], of the copy.
     pub customer_key: Option<CustomerKey>,
+    /// As [`PutRequest::encryption`], of the copy: the source's is not carried over.
+    pub encryption: Encrypts,
     /// Where it comes from, for the bucket's events.
     pub origin: Origin,
     /// On the destination, decided in the commit.

@@ -25,6 +25,7 @@ mod publish;
 use crate::change::Change;
 use crate::checksum::Running;
 use crate::dedup;
+use crate::envelope::managed::whose;
 use crate::id::IngestId;
 use crate::publish::{Expected, expected};
 use crate::quota::Claims;
@@ -33,9 +34,9 @@ use crate::store::{Active, Bucket};
 use crate::transact::{Attempt, contended};
 use crate::upload::{Landed, check, check_so_far, stored};
 use crate::{
-    BODY_BYTES_MAX, BucketName, ChecksumAlgorithm, ETag, ETagMatch, Error, Expect, Metadata, ObjectChecksum,
-    ObjectKey, ObjectStore, Origin, PutRequest, Result, SealedObject, StorageClass, Subresources, Upload,
-    WriteConditions, Writer, tables,
+    BODY_BYTES_MAX, BucketName, ChecksumAlgorithm, ETag, ETagMatch, EncryptedBy, Encrypts, Error, Expect,
+    Metadata, ObjectChecksum, ObjectKey, ObjectStore, Origin, PutRequest, Result, SealedObject, StorageClass,
+    Subresources, Upload, WriteConditions, WriteQuestions, Writer, tables,
 };
 use bytes::Bytes;
 use engine::blob::Copies;
@@ -43,6 +44,7 @@ use engine::catalog::record::Record;
 use engine::catalog::{Check, Key, Layout, Write};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
+use security::Question;
 use security::envelope::CustomerKey;
 use std::sync::Arc;
 
@@ -74,6 +76,10 @@ pub struct IngestRequest {
     pub origin: Origin,
     /// The key that each object is readable with from then on, and not without.
     pub customer_key: Option<CustomerKey>,
+    /// How they are encrypted where no key came along.
+    pub encryption: Encrypts,
+    /// Who uses a managed key; `None`: nobody does.
+    pub asks: Option<Question>,
 }
 
 /// An entry that becomes an object.
@@ -102,6 +108,8 @@ pub struct IngestOutcome {
     pub bytes: ByteCount,
     /// Entries that got no name because the bucket had changed since they were staged.
     pub refused: Vec<(ObjectKey, Error)>,
+    /// Whose key the last of them is readable with.
+    pub encrypted_by: EncryptedBy,
 }
 
 /// An archive on its way in.
@@ -120,6 +128,11 @@ pub struct Ingest {
     algorithm: ChecksumAlgorithm,
     digests: Option<Running>,
     customer_key: Option<CustomerKey>,
+    encryption: Encrypts,
+    asks: Option<Question>,
+    encrypted_by: EncryptedBy,
+    /// What its staged rows need a reader to know.
+    layout: Layout,
     /// Bodies of this writer are deduplicated.
     dedups: bool,
     claims: Claims,
@@ -184,7 +197,15 @@ impl ObjectStore {
             received: 0,
             algorithm,
             digests: Some(Running::new(&self.lanes, Some(algorithm))),
+            encrypted_by: if request.customer_key.is_some() {
+                EncryptedBy::Customer
+            } else {
+                EncryptedBy::Appliance
+            },
             customer_key: request.customer_key,
+            encryption: request.encryption,
+            asks: request.asks,
+            layout: Layout::FIRST,
             dedups,
             claims: Claims::default(),
             batch: Batch::default(),
@@ -244,6 +265,8 @@ impl Ingest {
             subresources: self.row.subresources.clone(),
             writer: self.row.writer.clone(),
             customer_key: self.customer_key.clone(),
+            encryption: self.encryption.clone(),
+            asks: self.asks.clone().map(|writes| WriteQuestions { writes, reads: None }),
             ..PutRequest::new(self.name.clone(), key)
         };
         Ok(self.store.put(request).await?.charged_to(self.held.clone()))
@@ -251,10 +274,14 @@ impl Ingest {
 
     /// Keeps an entry whose body is whole, for its name.
     pub async fn stage(&mut self, object: SealedObject) -> Result<()> {
-        let SealedObject { request, sealed } = object;
-        let PutRequest { key, class, metadata, customer_key, .. } = *request;
+        let SealedObject { request, encloser, sealed } = object;
+        let PutRequest { key, class, metadata, .. } = *request;
         let stored = stored(&sealed.sums, &sealed.landed, class, metadata);
-        let (envelope, material) = self.store.material(&sealed.landed, customer_key.as_ref())?;
+        let (envelope, material) = self.store.material(&sealed.landed, encloser.as_ref())?;
+        self.encrypted_by = whose(encloser.as_ref());
+        if envelope.is_closed() {
+            self.layout = self.layout.max(envelope.layout().unwrap_or(Layout::ENVELOPES));
+        }
         let mut row = StagedRow { stored: stored.enclosed(envelope), sealed: Bytes::new() };
         let aad = row.additional_data(self.bucket.partition, self.id, &key);
         row.sealed = self.store.keys.seal_material(self.bucket.account, material.as_ref(), &aad)?;
@@ -281,6 +308,7 @@ impl Ingest {
             objects: 0,
             bytes: ByteCount::ZERO,
             refused: Vec::new(),
+            encrypted_by: self.encrypted_by.clone(),
         };
         if self.begun {
             self.decide().await?;
@@ -314,12 +342,10 @@ impl Ingest {
                     return Err(contended());
                 };
                 let checks = [batch.checks.clone(), kept].concat();
-                let mut change = Change::new(checks, batch.writes.clone()).unchanged(at.clone()).guarded();
+                let change = Change::new(checks, batch.writes.clone()).known_by(self.layout);
+                let mut change = change.unchanged(at.clone()).guarded();
                 if !begun {
                     change = change.put(at.clone(), own.clone());
-                }
-                if self.customer_key.is_some() {
-                    change = change.known_by(Layout::ENVELOPES);
                 }
                 Ok(Attempt::Commit(change.of(&view), ()))
             })

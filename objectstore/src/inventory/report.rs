@@ -3,9 +3,10 @@
 
 use crate::access::Rules;
 use crate::civil::civil;
+use crate::envelope::Envelope;
 use crate::record::ObjectRow;
 use crate::setting::{Inventory, InventoryField, InventoryVersions};
-use crate::{BucketName, EncryptedBy, VersionName};
+use crate::{BucketName, VersionName};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -86,17 +87,21 @@ fn value(field: InventoryField, row: &ObjectRow, rules: &Rules) -> String {
         F::ETag => stored.etag.to_string(),
         F::StorageClass => stored.class.as_str().to_owned(),
         F::IsMultipartUploaded => flag(stored.parts > 0).to_owned(),
-        F::EncryptionStatus => match stored.envelope.by() {
-            EncryptedBy::Appliance => "SSE-S3",
-            EncryptedBy::Customer => "SSE-C",
+        F::EncryptionStatus => match stored.envelope {
+            Envelope::Appliance => "SSE-S3",
+            Envelope::Customer | Envelope::CustomerParts => "SSE-C",
+            Envelope::Managed { .. } | Envelope::ManagedParts { .. } => "SSE-KMS",
         }
         .to_owned(),
         F::ObjectLockRetainUntilDate => beside.retention.map(|held| iso(held.until)).unwrap_or_default(),
         F::ObjectLockMode => beside.retention.map(|held| held.mode.as_str().to_owned()).unwrap_or_default(),
         F::ObjectLockLegalHoldStatus if beside.legal_hold == Some(true) => "ON".to_owned(),
         F::ObjectLockLegalHoldStatus => "OFF".to_owned(),
-        // A key of a bucket saves calls of a KMS, which there are none of.
-        F::BucketKeyStatus => "DISABLED".to_owned(),
+        F::BucketKeyStatus => match stored.envelope {
+            Envelope::Managed { bucket_key: true } | Envelope::ManagedParts { bucket_key: true } => "ENABLED",
+            _ => "DISABLED",
+        }
+        .to_owned(),
         F::ChecksumAlgorithm => {
             stored.checksum.map(|sum| sum.value.algorithm().as_str().to_owned()).unwrap_or_default()
         }

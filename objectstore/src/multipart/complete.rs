@@ -105,8 +105,11 @@ impl ObjectStore {
     ) -> Result<Plan> {
         let at = (&request.key, request.upload);
         let wrapped = self.wrapped_secret(view, at, upload)?;
-        if request.customer_key.is_some() {
-            self.opened_secret(view, at, upload, request.customer_key.as_ref())?;
+        let is_managed = upload.envelope.is_managed();
+        if request.customer_key.is_some() || is_managed {
+            // A customer's key is not needed, and compared where it comes. Who may not use the managed one completes nothing, as with S3.
+            let asks = request.asks.as_ref().map(|asks| &asks.writes);
+            self.opened_secret(view, at, upload, (request.customer_key.as_ref(), asks)).await?;
         }
         check_composite(&request.parts, upload)?;
         let chosen = choose(&request.parts, &parts.rows, wrapped.is_some())?;
@@ -150,7 +153,7 @@ impl ObjectStore {
             checksum,
             version: None,
             size,
-            encrypted_by: envelope.by(),
+            encrypted_by: self.upload_by(view, at, upload)?,
         };
         let subresources = upload.subresources.clone();
         Ok(Plan { stored, subresources, manifest, material, pages, completed, garbage })
@@ -291,8 +294,8 @@ fn checksum(
         return match request.checksum {
             None => Ok(None),
             Some(_) => Err(Error::InvalidRequest {
-                detail: "The checksum of an object that is encrypted with a customer's key can't be compared when its upload completes. \
-                         Complete it without one; send one with each part.",
+                detail: "The checksum of an object that is encrypted with a customer's or a managed key can't be compared when its upload \
+                         completes. Complete it without one; send one with each part.",
             }),
         };
     }

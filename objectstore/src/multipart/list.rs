@@ -19,8 +19,9 @@ impl ObjectStore {
         let max = request.max_parts.min(PAGE_MAX);
         let rules = self.rules(&view).await?;
         let expires = self.upload_expiry(&view, &request.key, upload.initiated).await?;
+        let by = self.upload_by(&view, (&request.key, request.upload), &upload)?;
         let mut page = PartPage {
-            upload: upload.info(request.upload, expires),
+            upload: upload.info(request.upload, expires, by),
             class: upload.class,
             owner: rules.other_owner(upload.subresources.owner),
             initiator: upload.initiator,

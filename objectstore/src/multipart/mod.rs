@@ -25,7 +25,8 @@ pub(crate) use complete::page_writes;
 pub(crate) use part::PartTarget;
 
 use crate::change::Change;
-use crate::envelope::{Envelope, Material};
+use crate::envelope::managed::whose;
+use crate::envelope::{Encloser, Envelope, Material, Wanted};
 use crate::quota::Claims;
 use crate::record::UploadRow;
 use crate::store::View;
@@ -39,8 +40,8 @@ use engine::catalog::record::Record;
 use engine::catalog::{Layout, Write};
 use engine::codec::DataKey;
 use engine::unit::ByteCount;
-use security::CanonicalUser;
 use security::envelope::CustomerKey;
+use security::{CanonicalUser, Question};
 
 impl ObjectStore {
     /// Begins a multipart upload.
@@ -65,17 +66,26 @@ impl ObjectStore {
             subresources: request.subresources,
             initiator: None,
             secret: None,
+            envelope: Envelope::Appliance,
         };
         self.transact(|| async {
             let view = self.view(&request.bucket).await?;
-            self.admit_key(&view, request.customer_key.as_ref()).await?;
+            let wanted = Wanted {
+                customer: request.customer_key.as_ref(),
+                encryption: &request.encryption,
+                asks: request.asks.as_ref(),
+            };
+            let encloser = self.encloser(&view, (&request.bucket, &request.key), wanted).await?;
             let subresources = self.placed(&view, &request.writer, &begun.subresources).await?;
             let initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
-            let secret = match &request.customer_key {
-                Some(by) => Some(self.secret_of_parts(&view, (&request.key, upload), by)?),
-                None => None,
+            let (envelope, secret) = match &encloser {
+                Some(by) => {
+                    let (envelope, secret) = self.secret_of_parts(&view, (&request.key, upload), by)?;
+                    (envelope, Some(secret))
+                }
+                None => (Envelope::Appliance, None),
             };
-            let row = UploadRow { subresources, initiator, secret, ..begun.clone() };
+            let row = UploadRow { subresources, initiator, secret, envelope, ..begun.clone() };
             // No object is empty that comes in parts, as a rule: where not even a byte fits, no part will.
             self.room_for(&view, &request.key, Some(ByteCount::new(1)), &mut Claims::default()).await?;
             // An upload has no body of its own to prove.
@@ -85,25 +95,29 @@ impl ObjectStore {
             if row.secret.is_some() {
                 change = change.known_by(Layout::ENVELOPES);
             }
+            if let Some(layout) = row.envelope.layout() {
+                change = change.known_by(layout);
+            }
             if row.class.is_archived() {
                 change = change.known_by(Layout::CLASSES);
             }
-            Ok(Attempt::Commit(change.guarded().of(&view), row.info(upload, expires)))
+            let info = row.info(upload, expires, whose(encloser.as_ref()));
+            Ok(Attempt::Commit(change.guarded().of(&view), info))
         })
         .await
     }
 
-    /// A new secret for the keys of an upload's parts, which its customer's key opens.
+    /// A new secret for the keys of an upload's parts, in an envelope.
     fn secret_of_parts(
         &self,
         view: &View,
         (key, upload): (&ObjectKey, UploadId),
-        by: &CustomerKey,
-    ) -> Result<Bytes> {
+        by: &Encloser,
+    ) -> Result<(Envelope, Bytes)> {
         let secret = DataKey::random(&*self.entropy);
-        let (_, wrapped) = self.enclosed(secret.into(), Some(by))?;
+        let (envelope, wrapped) = self.enclosed(secret.into(), Some(by))?;
         let aad = UploadRow::additional_data(view.bucket.partition, key, upload);
-        self.keys.seal_material(view.bucket.account, Some(&wrapped), &aad)
+        Ok((envelope, self.keys.seal_material(view.bucket.account, Some(&wrapped), &aad)?))
     }
 
     /// What an upload's beginning wrapped of the secret of its parts, if it did.
@@ -112,22 +126,41 @@ impl ObjectStore {
         view: &View,
         (key, upload): (&ObjectKey, UploadId),
         row: &UploadRow,
-    ) -> Result<Option<Material>> {
+    ) -> Result<Option<(Envelope, Material)>> {
         let Some(sealed) = &row.secret else { return Ok(None) };
         let aad = UploadRow::additional_data(view.bucket.partition, key, upload);
-        Material::read(Envelope::Customer, &self.keys.unseal_bytes(sealed, &aad)?)
+        let material = Material::read(row.envelope, &self.keys.unseal_bytes(sealed, &aad)?)?;
+        Ok(material.map(|material| (row.envelope, material)))
     }
 
-    /// The secret that the keys of an upload's parts are under, for whoever brings the key that it was begun with.
-    pub(crate) fn opened_secret(
+    /// Whose key an upload's object will be readable with.
+    pub(crate) fn upload_by(
+        &self,
+        view: &View,
+        at: (&ObjectKey, UploadId),
+        row: &UploadRow,
+    ) -> Result<EncryptedBy> {
+        match self.wrapped_secret(view, at, row)? {
+            Some((envelope, material)) => material.by(envelope),
+            None => Ok(EncryptedBy::Appliance),
+        }
+    }
+
+    /// The secret that the keys of an upload's parts are under, for whoever brings the key that it was begun with, or may use it; and whose that
+    /// is.
+    pub(crate) async fn opened_secret(
         &self,
         view: &View,
         (key, upload): (&ObjectKey, UploadId),
         row: &UploadRow,
-        brought: Option<&CustomerKey>,
-    ) -> Result<Option<DataKey>> {
+        (brought, asks): (Option<&CustomerKey>, Option<&Question>),
+    ) -> Result<(Option<DataKey>, EncryptedBy)> {
         match (self.wrapped_secret(view, (key, upload), row)?, brought) {
-            (None, None) => Ok(None),
+            (None, None) => Ok((None, EncryptedBy::Appliance)),
+            (Some((envelope, wrapped)), None) if envelope.is_managed() => {
+                let secret = self.open_envelope((envelope, &wrapped), None, asks).await?.data;
+                Ok((Some(secret), wrapped.by(envelope)?))
+            }
             (None, Some(_)) => Err(Error::InvalidRequest {
                 detail: "The multipart upload was begun without encryption parameters. Send its parts without them too.",
             }),
@@ -135,7 +168,10 @@ impl ObjectStore {
                 detail: "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
                          encryption parameters.",
             }),
-            (Some(wrapped), Some(_)) => Ok(Some(wrapped.open(Envelope::Customer, brought)?.data)),
+            (Some((envelope, wrapped)), Some(_)) => {
+                let secret = self.open_envelope((envelope, &wrapped), brought, asks).await?.data;
+                Ok((Some(secret), wrapped.by(envelope)?))
+            }
         }
     }
 
@@ -169,8 +205,8 @@ impl ObjectStore {
         key: &ObjectKey,
         upload: UploadId,
     ) -> Result<(StorageClass, EncryptedBy)> {
-        let row = self.upload_view(bucket, key, upload).await?.1;
-        let by = if row.secret.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
+        let (view, row) = self.upload_view(bucket, key, upload).await?;
+        let by = self.upload_by(&view, (key, upload), &row)?;
         Ok((row.class, by))
     }
 

@@ -33,8 +33,10 @@ pub(crate) struct PartTarget {
     pub(crate) expect: Vec<(Key, Expected)>,
     /// What the upload's other parts held when this one was begun, where a quota is over them.
     pub(crate) others: Option<OtherParts>,
-    /// What its key is kept under, where a customer's key opens that.
+    /// What its key is kept under, where another key is around that.
     pub(crate) secret: Option<DataKey>,
+    /// Which.
+    pub(crate) by: EncryptedBy,
 }
 
 impl ObjectStore {
@@ -42,7 +44,8 @@ impl ObjectStore {
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         let at = (&request.key, request.upload);
-        let secret = self.opened_secret(&view, at, &upload, request.customer_key.as_ref())?;
+        let brings = (request.customer_key.as_ref(), request.asks.as_ref());
+        let (secret, by) = self.opened_secret(&view, at, &upload, brings).await?;
         Self::check_part(&upload.subresources, request.proven)?;
         let part = (request.upload, request.part);
         let others = self.room_for_part(&view, &request.key, part, request.length, None).await?;
@@ -62,6 +65,7 @@ impl ObjectStore {
             expect: Vec::new(),
             others,
             secret,
+            by,
         };
         let dedup = if target.secret.is_some() { None } else { self.dedups(&view, request.writer).await? };
         let body = PartBody { length: request.length, checksum: algorithm, class: upload.class };
@@ -136,10 +140,7 @@ impl ObjectStore {
                 checksum: sums.checksum.map(ObjectChecksum::full),
                 version: None,
                 size: ByteCount::new(landed.extent.length),
-                encrypted_by: match target.secret {
-                    Some(_) => EncryptedBy::Customer,
-                    None => EncryptedBy::Appliance,
-                },
+                encrypted_by: target.by.clone(),
                 expires: None,
             };
             Ok(Attempt::Commit(change.of(&view), Some((uploaded, row))))

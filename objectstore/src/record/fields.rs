@@ -141,11 +141,13 @@ pub(crate) fn get_class(fields: &mut RecordReader<'_>) -> Result<StorageClass> {
 
 /// How keys are kept, where that is not the key table's seal alone.
 pub(super) fn put_envelope(out: &mut RecordWriter, envelope: Envelope) {
-    out.u8(match envelope {
-        Envelope::Appliance => 0,
-        Envelope::Customer => 1,
-        Envelope::CustomerParts => 2,
-    });
+    match envelope {
+        Envelope::Appliance => out.u8(0),
+        Envelope::Customer => out.u8(1),
+        Envelope::CustomerParts => out.u8(2),
+        Envelope::Managed { bucket_key } => out.u8(3).u8(u8::from(bucket_key)),
+        Envelope::ManagedParts { bucket_key } => out.u8(4).u8(u8::from(bucket_key)),
+    };
 }
 
 pub(super) fn get_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope> {
@@ -162,6 +164,15 @@ pub(super) fn get_any_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope
         0 => Ok(Envelope::Appliance),
         1 => Ok(Envelope::Customer),
         2 => Ok(Envelope::CustomerParts),
+        other => Err(fields.corrupt(format!("envelope of kind {other}"))),
+    }
+}
+
+/// That of a managed key.
+pub(super) fn get_managed_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope> {
+    match fields.u8()? {
+        3 => Ok(Envelope::Managed { bucket_key: get_bool(fields)? }),
+        4 => Ok(Envelope::ManagedParts { bucket_key: get_bool(fields)? }),
         other => Err(fields.corrupt(format!("envelope of kind {other}"))),
     }
 }

@@ -1,9 +1,10 @@
 //! An archive that is being taken apart: what its entries share, and each entry that waits for its name.
 
-use super::fields::{get_bool, get_envelope, put_bool, put_envelope};
+use super::fields::{get_bool, get_envelope, get_managed_envelope, put_bool, put_envelope};
 use super::object::Stored;
 use super::subresources::{get_subresources, put_subresources};
 use super::{get_access_list, get_user, put_access_list, put_user};
+use crate::envelope::Envelope;
 use crate::id::IngestId;
 use crate::{ListWish, ObjectKey, Origin, Subresources, Writer};
 use bytes::Bytes;
@@ -164,11 +165,15 @@ impl StagedRow {
 
 impl Record for StagedRow {
     const NAME: &'static str = "staged row";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     /// Without an envelope it is what it was before there were any.
     fn version(&self) -> u8 {
-        if self.stored.envelope.is_closed() { 2 } else { 1 }
+        match self.stored.envelope {
+            Envelope::Appliance => 1,
+            Envelope::Customer | Envelope::CustomerParts => 2,
+            Envelope::Managed { .. } | Envelope::ManagedParts { .. } => 3,
+        }
     }
 
     fn encode(&self, out: &mut RecordWriter) {
@@ -181,8 +186,10 @@ impl Record for StagedRow {
 
     fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let mut stored = Stored::decode(fields)?;
-        if version == 2 {
-            stored.envelope = get_envelope(fields)?;
+        match version {
+            2 => stored.envelope = get_envelope(fields)?,
+            3 => stored.envelope = get_managed_envelope(fields)?,
+            _ => {}
         }
         Ok(Self { stored, sealed: Bytes::copy_from_slice(fields.bytes()?) })
     }

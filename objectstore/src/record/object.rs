@@ -6,14 +6,15 @@
 use super::cold::{Cold, get_cold, put_cold};
 use super::content::Extent;
 use super::fields::{
-    get_any_envelope, get_bool, get_checksum, get_class, get_envelope, get_etag, get_metadata, get_version,
-    put_bool, put_checksum, put_class, put_envelope, put_etag, put_metadata, put_version,
+    get_any_envelope, get_bool, get_checksum, get_class, get_envelope, get_etag, get_managed_envelope,
+    get_metadata, get_version, put_bool, put_checksum, put_class, put_envelope, put_etag, put_metadata,
+    put_version,
 };
 use super::subresources::{get_subresources, put_subresources};
 use crate::envelope::Envelope;
 use crate::{
-    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, RestoreState, StorageClass,
-    Subresources, VersionId, VersionName, Versioning,
+    ETag, EncryptedBy, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, RestoreState,
+    StorageClass, Subresources, VersionId, VersionName, Versioning,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -206,7 +207,8 @@ impl ObjectRow {
             metadata: stored.metadata()?,
             parts: stored.parts,
             subresources: self.subresources.clone(),
-            encrypted_by: stored.envelope.by(),
+            // Whoever opens the seal knows whose envelope there is.
+            encrypted_by: EncryptedBy::Appliance,
             restore: stored.restore(),
             expires: None,
         }))
@@ -252,6 +254,9 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
     if says_more {
         put_envelope(out, envelope);
     }
+    if envelope.is_managed() {
+        put_bool(out, cold.is_some());
+    }
     if let Some(cold) = cold {
         put_cold(out, cold);
     }
@@ -259,11 +264,12 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
 
 impl Record for ObjectRow {
     const NAME: &'static str = "object row";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
 
     /// Without subresources, envelope and restore it is what it was before there were any, seal included.
     fn version(&self) -> u8 {
         match (self.envelope().is_closed(), self.subresources.is_none()) {
+            _ if self.envelope().is_managed() => 5,
             _ if self.cold().is_some() => 4,
             (true, _) => 3,
             (false, false) => 2,
@@ -296,6 +302,12 @@ impl Record for ObjectRow {
             let (envelope, cold) = (get_any_envelope(fields)?, get_cold(fields)?);
             let stored = stored.as_mut().ok_or_else(|| fields.corrupt("an archive without an object"))?;
             (stored.envelope, stored.cold) = (envelope, Some(cold));
+        }
+        if form == 5 {
+            let envelope = get_managed_envelope(fields)?;
+            let cold = if get_bool(fields)? { Some(get_cold(fields)?) } else { None };
+            let stored = stored.as_mut().ok_or_else(|| fields.corrupt("an envelope without an object"))?;
+            (stored.envelope, stored.cold) = (envelope, cold);
         }
         let sealed = Bytes::copy_from_slice(fields.bytes()?);
         let noncurrent_since =

@@ -2,11 +2,12 @@
 
 use super::content::Content;
 use super::fields::{get_bool, get_checksum, get_etag, get_name, put_bool, put_checksum, put_etag, put_name};
-use crate::{ETag, EncryptedBy, ObjectChecksum, PartNumber, VersionName};
+use crate::{ETag, EncryptedBy, ManagedKey, ObjectChecksum, PartNumber, VersionName};
 use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
+use std::sync::Arc;
 
 /// Which parts a completion took: one bit a part number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,13 +131,14 @@ pub(crate) struct CompletedRow {
 
 impl Record for CompletedRow {
     const NAME: &'static str = "completed upload";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    /// The second is of what a customer's key encrypts.
+    /// The second is of what a customer's key encrypts, the third of what a managed one does.
     fn version(&self) -> u8 {
         match self.encrypted_by {
             EncryptedBy::Appliance => 1,
             EncryptedBy::Customer => 2,
+            EncryptedBy::Managed(_) => 3,
         }
     }
 
@@ -146,6 +148,9 @@ impl Record for CompletedRow {
         put_checksum(out, self.checksum.as_ref());
         put_name(out, self.version);
         out.u64(self.size);
+        if let EncryptedBy::Managed(key) = &self.encrypted_by {
+            out.text(&key.arn).u8(u8::from(key.bucket_key));
+        }
     }
 
     fn decode(form: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
@@ -155,7 +160,15 @@ impl Record for CompletedRow {
         let etag = get_etag(fields)?;
         let checksum = get_checksum(fields)?;
         let version = get_name(fields)?;
-        let encrypted_by = if form == 1 { EncryptedBy::Appliance } else { EncryptedBy::Customer };
-        Ok(Self { at, key, parts, etag, checksum, version, size: fields.u64()?, encrypted_by })
+        let size = fields.u64()?;
+        let encrypted_by = match form {
+            1 => EncryptedBy::Appliance,
+            2 => EncryptedBy::Customer,
+            _ => {
+                let arn = fields.text()?.to_owned();
+                EncryptedBy::Managed(Arc::new(ManagedKey { arn, bucket_key: get_bool(fields)? }))
+            }
+        };
+        Ok(Self { at, key, parts, etag, checksum, version, size, encrypted_by })
     }
 }

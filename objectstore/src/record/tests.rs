@@ -6,20 +6,21 @@ use super::{
     PackRow, PartRow, Restore, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::envelope::Envelope;
+use crate::envelope::managed::Enclosed;
 use crate::id::{ManifestId, OwnerId};
 use crate::inventory::{Run, Wrote};
 use crate::lifecycle::{Phase, Walk};
 use crate::setting::{BucketPolicy, Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
-    CorsMethod, CorsRule, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory, InventoryField,
-    InventoryFrequency, InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter,
-    LifecycleForm, LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration,
-    NoncurrentTransition, Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership,
-    Origin, OwnershipControls, PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment,
-    RestoreTier, Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags,
-    Transition, TransitionMinimum, TransitionWhen, VersionId, VersionName, Versioning, WebProtocol, Website,
-    Writer,
+    CorsMethod, CorsRule, DefaultKey, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory,
+    InventoryField, InventoryFrequency, InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration,
+    LifecycleFilter, LifecycleForm, LifecycleRule, ListWish, LockMode, LogKeyFormat, ManagedKey, Metadata,
+    NoncurrentExpiration, NoncurrentTransition, Notification, NotificationRule, ObjectChecksum, ObjectLock,
+    ObjectOwnership, Origin, OwnershipControls, PartitionDate, Period, PublicAccessBlock, QuotaLimits,
+    RequestPayment, RestoreTier, Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass,
+    Subresources, Tags, Transition, TransitionMinimum, TransitionWhen, VersionId, VersionName, Versioning,
+    WebProtocol, Website, Writer,
 };
 use archive::pack::ArchiveId;
 use archive::retrieval::JobId;
@@ -31,8 +32,10 @@ use engine::clock::Timestamp;
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
+use security::kms::EncryptionContext;
 use security::{AccessList, AccountId, CannedAcl, CanonicalUser, Grant, Grantee, Permission, Principal};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const HOME: PartitionId = PartitionId::from_bytes([0x11; 8]);
 const BLOB: BlobId = BlobId::from_bytes([0x22; 16]);
@@ -71,6 +74,8 @@ fn object() -> ObjectRow {
         sealed: Bytes::from_static(b"sealed"),
     }
 }
+
+const MANAGED: Envelope = Envelope::Managed { bucket_key: true };
 
 fn enclosed(envelope: Envelope, subresources: Subresources) -> ObjectRow {
     let row = object();
@@ -166,6 +171,7 @@ fn upload() -> UploadRow {
         subresources: Subresources::default(),
         initiator: None,
         secret: None,
+        envelope: Envelope::Appliance,
     }
 }
 
@@ -384,6 +390,20 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("object-3-parts", &enclosed(Envelope::CustomerParts, Subresources::default()));
     check("object-4", &cold(Envelope::Appliance, tagged(), in_vault()));
     check("object-4-under-way", &cold(Envelope::Customer, Subresources::default(), under_way()));
+    check("object-5", &enclosed(MANAGED, tagged()));
+    let parts = Envelope::ManagedParts { bucket_key: false };
+    check("object-5-cold", &cold(parts, Subresources::default(), under_way()));
+    let arn = "arn:aws:kms:us-east-1:000000000102:key/0".to_owned();
+    let by = ManagedKey { arn, bucket_key: true };
+    let (name, value) = ("aws:s3:arn".to_owned(), "arn:aws:s3:::bucket".to_owned());
+    let keys = Enclosed {
+        by: by.clone(),
+        encrypted: Bytes::from_static(b"encrypted"),
+        context: EncryptionContext::new([(name, value)]).unwrap(),
+        wrapped: Bytes::from_static(b"wrapped"),
+    };
+    check("enclosed", &keys);
+    check("completed-3", &CompletedRow { encrypted_by: EncryptedBy::Managed(Arc::new(by)), ..completed() });
     check("marker", &marker());
     check("part", &part());
     check("upload", &upload());
@@ -396,8 +416,10 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let initiator = Some(CanonicalUser::Anonymous);
     check("upload-3-tags", &UploadRow { initiator, subresources: tagged(), ..upload() });
     let secret = Some(Bytes::from_static(b"secret"));
-    check("upload-4", &UploadRow { secret: secret.clone(), ..upload() });
-    check("upload-4-all", &UploadRow { secret, initiator, subresources: tagged(), ..upload() });
+    let begun = UploadRow { secret, envelope: Envelope::Customer, ..upload() };
+    check("upload-4", &begun);
+    check("upload-4-all", &UploadRow { initiator, subresources: tagged(), ..begun.clone() });
+    check("upload-5", &UploadRow { envelope: MANAGED, ..begun });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });
     check("pack", &PackRow { sealed: Bytes::from_static(b"sealed") });
     check("page", &page());
@@ -420,8 +442,10 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("ingest-canned", &IngestRow { writer: Writer { by: None, list }, ..bare });
     let stored = object().stored.unwrap();
     check("staged", &StagedRow { stored: stored.clone(), sealed: Bytes::from_static(b"sealed") });
-    let stored = stored.enclosed(Envelope::Customer);
-    check("staged-2", &StagedRow { stored, sealed: Bytes::from_static(b"sealed") });
+    let closed = stored.clone().enclosed(Envelope::Customer);
+    check("staged-2", &StagedRow { stored: closed, sealed: Bytes::from_static(b"sealed") });
+    let stored = stored.enclosed(MANAGED);
+    check("staged-3", &StagedRow { stored, sealed: Bytes::from_static(b"sealed") });
     check("draft", &ManifestGarbage::Draft);
     check("dropped", &ManifestGarbage::Dropped);
     let mut used = UsedParts::default();
@@ -443,7 +467,11 @@ fn settings_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("cors", &cors());
     check("website", &website());
     check("redirect", &Website::RedirectAll { host: "h".into(), protocol: Some(WebProtocol::Https) });
-    check("encryption", &Encryption { bucket_key: true, blocks_customer_keys: Some(true) });
+    let blocks = Encryption { bucket_key: true, blocks_customer_keys: Some(true), ..Encryption::default() };
+    check("encryption", &blocks);
+    let key = DefaultKey::Managed(Some("alias/a".to_owned()));
+    check("encryption-2", &Encryption { key, ..blocks });
+    check("encryption-2-own", &Encryption { key: DefaultKey::Managed(None), ..Encryption::default() });
     check("payment", &RequestPayment::Requester);
     check("notification", &notification());
     check("logging", &logging(None, None));

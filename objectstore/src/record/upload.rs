@@ -2,14 +2,15 @@
 
 use super::content::Extent;
 use super::fields::{
-    get_algorithm, get_bool, get_class, get_kind, get_metadata, get_value, put_algorithm, put_bool,
-    put_class, put_kind, put_metadata, put_value,
+    get_algorithm, get_bool, get_class, get_kind, get_managed_envelope, get_metadata, get_value,
+    put_algorithm, put_bool, put_class, put_envelope, put_kind, put_metadata, put_value,
 };
 use super::subresources::{get_subresources, put_subresources};
 use super::{get_user, put_user};
+use crate::envelope::Envelope;
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Expiry, Metadata, ObjectKey, StorageClass,
-    Subresources, UploadId, UploadInfo,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, EncryptedBy, Expiry, Metadata, ObjectKey,
+    StorageClass, Subresources, UploadId, UploadInfo,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -31,13 +32,21 @@ pub(crate) struct UploadRow {
     pub(crate) subresources: Subresources,
     /// Who began it, where that is not the bucket's owner.
     pub(crate) initiator: Option<CanonicalUser>,
-    /// The secret of its parts, wrapped by a customer's key and sealed by the key table: their keys are under it.
+    /// The secret of its parts, in an envelope and sealed by the key table: their keys are under it.
     pub(crate) secret: Option<Bytes>,
+    /// In which envelope.
+    pub(crate) envelope: Envelope,
 }
 
 impl UploadRow {
-    pub(crate) fn info(&self, upload: UploadId, expires: Option<Expiry>) -> UploadInfo {
+    pub(crate) fn info(
+        &self,
+        upload: UploadId,
+        expires: Option<Expiry>,
+        encrypted_by: EncryptedBy,
+    ) -> UploadInfo {
         UploadInfo {
+            encrypted_by,
             upload,
             checksum: self.checksum,
             checksum_type: self.checksum_type,
@@ -58,10 +67,11 @@ impl UploadRow {
 
 impl Record for UploadRow {
     const NAME: &'static str = "upload row";
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
 
     fn version(&self) -> u8 {
         match (&self.secret, self.initiator, self.subresources.is_none()) {
+            (Some(_), ..) if self.envelope.is_managed() => 5,
             (Some(_), ..) => 4,
             (None, Some(_), _) => 3,
             (None, None, false) => 2,
@@ -89,6 +99,9 @@ impl Record for UploadRow {
             put_subresources(out, &self.subresources);
         }
         if let Some(secret) = &self.secret {
+            if self.envelope.is_managed() {
+                put_envelope(out, self.envelope);
+            }
             out.bytes(secret);
         }
     }
@@ -100,11 +113,16 @@ impl Record for UploadRow {
         let checksum_type = get_kind(fields)?;
         let named = get_bool(fields)?;
         let metadata = get_metadata(fields)?;
-        let others = version == 3 || version == 4 && get_bool(fields)?;
+        let others = version == 3 || version > 3 && get_bool(fields)?;
         let initiator = if others { Some(get_user(fields)?) } else { None };
         let beside = version == 2 || version > 2 && get_bool(fields)?;
         let subresources = if beside { get_subresources(fields)? } else { Subresources::default() };
-        let secret = if version == 4 { Some(Bytes::copy_from_slice(fields.bytes()?)) } else { None };
+        let envelope = match version {
+            5 => get_managed_envelope(fields)?,
+            4 => Envelope::Customer,
+            _ => Envelope::Appliance,
+        };
+        let secret = if version > 3 { Some(Bytes::copy_from_slice(fields.bytes()?)) } else { None };
         Ok(Self {
             initiated,
             class,
@@ -115,6 +133,7 @@ impl Record for UploadRow {
             subresources,
             initiator,
             secret,
+            envelope,
         })
     }
 }

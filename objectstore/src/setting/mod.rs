@@ -39,7 +39,7 @@ pub(crate) use cache::Settings;
 use cache::{DECODED_BYTES, Decoded};
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub(crate) use deduplication::Deduplication;
-pub use encryption::Encryption;
+pub use encryption::{DefaultKey, Encryption};
 pub use inventory::{INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions};
 pub use lifecycle::{
     LIFECYCLE_RULES_MAX, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule,
@@ -152,6 +152,11 @@ pub trait Setting: Record + Send + Sync + 'static {
         Ok(new)
     }
 
+    /// What whoever reads a bucket must know of, where it is set so.
+    fn layout(&self) -> Layout {
+        Self::KIND.layout()
+    }
+
     /// Bytes that it takes in memory, about; `row` of them are on disk.
     fn memory_bytes(&self, row: usize) -> usize {
         row * DECODED_BYTES
@@ -231,7 +236,9 @@ impl ObjectStore {
     ) -> Result<Attempt<()>> {
         let stored = view.snapshot.get(tables::setting(S::KIND, "")).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
-        let raw = change(old)?.map(|new| new.to_bytes());
+        let new = change(old)?;
+        let beside = new.iter().fold(beside, |beside, new| beside.known_by(new.layout()));
+        let raw = new.map(|new| new.to_bytes());
         self.try_write(view, (S::KIND, ""), (stored, raw), beside).await
     }
 

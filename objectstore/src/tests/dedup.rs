@@ -175,6 +175,7 @@ async fn writers_of_other_accounts_share_nothing_with_the_owner_or_one_another()
             proven: true,
             writer,
             customer_key: None,
+            asks: None,
         };
         let (_, before) = figures(&world, &name).await;
         let mut part = world.store.upload_part(request).await.unwrap();

@@ -131,6 +131,7 @@ async fn send(
         proven: true,
         writer: None,
         customer_key: by.map(customer),
+        asks: None,
     };
     let mut part = world.store.upload_part(request).await?;
     part.write(body).await?;
@@ -407,7 +408,7 @@ async fn a_bucket_that_blocks_them_takes_no_keys() {
     let world = World::new(9).await;
     let name = world.create("keys", Versioning::Off).await;
     world.put_with(put(&name, "before", Some(1)), "x").await.unwrap();
-    let blocks = |blocks| Encryption { bucket_key: false, blocks_customer_keys: blocks };
+    let blocks = |blocks| Encryption { blocks_customer_keys: blocks, ..Encryption::default() };
     world.store.set(&name, Some(&blocks(Some(true)))).await.unwrap();
     let denied = |outcome: Result<()>| assert!(matches!(outcome, Err(Error::AccessDenied)), "{outcome:?}");
     denied(world.put_with(put(&name, "k", Some(1)), "x").await.map(drop));
@@ -498,6 +499,7 @@ async fn no_checksum_is_kept_of_what_a_key_was_brought_for() {
                 proven: true,
                 writer: None,
                 customer_key: Some(customer(1)),
+                asks: None,
             };
             let mut part = world.store.upload_part(request).await.unwrap();
             part.write(body.clone()).await.unwrap();

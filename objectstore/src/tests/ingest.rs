@@ -3,7 +3,7 @@
 use super::dice::{Dice, seeds};
 use crate::world::{World, bytes, key};
 use crate::{
-    BucketName, DefaultRetention, Error, Expect, GetRequest, Ingest, IngestEntry, IngestOutcome,
+    BucketName, DefaultRetention, Encrypts, Error, Expect, GetRequest, Ingest, IngestEntry, IngestOutcome,
     IngestRequest, LockMode, Metadata, ObjectLock, Origin, Period, QuotaLimits, QuotaUnit, Result,
     StorageClass, Subresources, Tags, Versioning, VersionsRequest, Writer, tables,
 };
@@ -29,6 +29,8 @@ pub(super) fn request(bucket: &BucketName) -> IngestRequest {
         writer: Writer::default(),
         origin: Origin::default(),
         customer_key: None,
+        encryption: Encrypts::AsBucket,
+        asks: None,
     }
 }
 

@@ -121,6 +121,7 @@ impl Disks {
             catalog: rows,
             blobs: blobs.clone(),
             vaults: None,
+            kms: None,
             keys,
             clock: self.clock.clone(),
             compliance,
@@ -190,6 +191,7 @@ impl Life {
                 proven: true,
                 writer: None,
                 customer_key: None,
+                asks: None,
             };
             let mut part = self.store.upload_part(part).await.unwrap();
             part.write(bytes(9, length)).await.unwrap();

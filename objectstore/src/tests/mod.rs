@@ -25,6 +25,7 @@ mod lifecycle_races;
 mod lock;
 mod lock_races;
 mod lost_span;
+mod managed;
 mod model;
 mod multipart;
 mod policies;

@@ -4,9 +4,9 @@ use crate::checksum::Sums;
 use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
     AttributesRequest, BucketName, ChecksumAlgorithm, ChecksumType, CompleteRequest, CompletedPart,
-    CopyPartRequest, CreateUpload, ETag, ETagMatch, Error, Expect, GetRequest, PART_BYTES_MIN, PartNumber,
-    PartRequest, PartsRequest, RangeSpec, ReadConditions, UploadId, UploadsRequest, VersionSelector,
-    Versioning, WriteConditions, tables,
+    CopyPartRequest, CreateUpload, ETag, ETagMatch, EncryptedBy, Error, Expect, GetRequest, PART_BYTES_MIN,
+    PartNumber, PartRequest, PartsRequest, RangeSpec, ReadConditions, UploadId, UploadsRequest,
+    VersionSelector, Versioning, WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
@@ -184,6 +184,7 @@ async fn an_abort_ends_it_and_leaves_nothing() {
         proven: true,
         writer: None,
         customer_key: None,
+        asks: None,
     };
     let mut late = world.store.upload_part(request).await.unwrap();
     late.write(bytes(2, 50_000)).await.unwrap();
@@ -338,7 +339,12 @@ pub(super) async fn parts_of_one_blob(
         let found = world.store.find(name, &key("source"), VersionSelector::Latest).await.unwrap();
         let (extent, bucket) = (found.extent, found.view.bucket);
         let sums = Sums { md5: *put.etag.md5(), checksum: put.checksum.map(|sum| sum.value) };
-        world.store.share_part(&request, &found, extent, (bucket, None, None), &sums).await.unwrap().unwrap();
+        world
+            .store
+            .share_part(&request, &found, extent, (bucket, None, (None, EncryptedBy::Appliance)), &sums)
+            .await
+            .unwrap()
+            .unwrap();
         parts.push(CompletedPart { number: part, etag: put.etag, checksum: None });
     }
     parts

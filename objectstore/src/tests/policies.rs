@@ -152,13 +152,17 @@ async fn a_change_of_a_policy_whose_answer_is_lost_is_looked_up() {
 }
 
 /// Notes of each commit where it goes and what readers must know of by it.
-struct Noting {
+pub(super) struct Noting {
     rows: Arc<MemoryCatalog>,
     noted: Mutex<Vec<(bool, Layout)>>,
 }
 
 impl Noting {
-    fn take(&self) -> Vec<(bool, Layout)> {
+    pub(super) fn over(rows: Arc<MemoryCatalog>) -> Arc<Self> {
+        Arc::new(Self { rows, noted: Mutex::default() })
+    }
+
+    pub(super) fn take(&self) -> Vec<(bool, Layout)> {
         std::mem::take(&mut self.noted.lock())
     }
 }
@@ -181,7 +185,7 @@ impl Catalog for Noting {
 #[tokio::test]
 async fn who_knows_of_no_policies_is_kept_out_from_before_the_first_mark_on() {
     let world = World::new(95).await;
-    let noting = Arc::new(Noting { rows: world.catalog.clone(), noted: Mutex::default() });
+    let noting = Noting::over(world.catalog.clone());
     let noted = world.beside(noting.clone()).await;
     let name = noted.create("name", Versioning::Enabled).await;
     noted.put(&name, "k", "body").await;

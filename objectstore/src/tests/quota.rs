@@ -207,6 +207,7 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
         proven: true,
         writer: None,
         customer_key: None,
+        asks: None,
     };
     refused(world.store.upload_part(part(2 * MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
     world.store.upload_part(part(MIB)).await.unwrap();
@@ -239,6 +240,7 @@ async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
         proven: true,
         writer: None,
         customer_key: None,
+        asks: None,
     };
     let begun = async |request| world.store.upload_part(request).await.map(|_| ());
     let copied = async |upload, number, from, range| {
@@ -296,6 +298,7 @@ async fn the_parts_of_an_upload_are_read_once_for_a_part_and_again_only_when_one
         proven: true,
         writer: None,
         customer_key: None,
+        asks: None,
     };
     let upload = world.begin(&name, "k").await;
     world.store.set_quota(&name, "", limits(Some(1_000), None)).await.unwrap();
@@ -341,6 +344,7 @@ async fn a_part_of_unsaid_length_that_does_not_fit_beside_the_others_is_refused_
             proven: true,
             writer: None,
             customer_key: None,
+            asks: None,
         };
         let mut unsaid = world.store.upload_part(request).await.unwrap();
         unsaid.write(bytes(2, length)).await.unwrap();

@@ -4,11 +4,12 @@
 //!   queue ─► plan: name and last row, one commit ─► file written ─► rows gone, file noted for the digest: one commit
 //! ```
 //! A crash behind the plan writes the same file again, under the same name, from the same rows. What fails is tried again when the next file would be
-//! due; the trail's status says why.
+//! due; the trail's status says why. A trail that is in trouble for another reason is left alone for a while, longer each time: no other waits for it.
 
 use super::Audit;
+use super::damage::is_damage;
 use super::error::Result;
-use super::row::{self, EventRow, Held};
+use super::row::{self, EventRow, Held, TrailId};
 use super::trail::TrailRow;
 use crate::{AccountId, AmzDate};
 use aws_lc_rs::digest;
@@ -18,6 +19,8 @@ use engine::catalog::{Layout, Scan, Write, key_after};
 use engine::clock::Timestamp;
 use engine::worker::{Progress, Worker};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +29,19 @@ use tokio::sync::Notify;
 /// Records of one file, and bytes of them.
 const FILE_RECORDS: usize = 2_000;
 const FILE_BYTES: usize = 4 << 20;
+/// The same, as counters have it: with so much of it waiting a file is due.
+pub(super) const FILE: i64 = 4 << 20;
+/// Rows that are read at once: each may have 60 KiB.
+const READ: usize = 64;
+/// What stands for the sweep among trails that are left alone.
+const SWEEP: TrailId = [0; 8];
 /// How long nothing is done where there are no trails.
 const REST: Duration = Duration::from_hours(1);
-/// Rows of a trail that is gone, at once.
-const SWEPT: usize = 1_000;
+/// How long a trail in trouble is left alone, first and at the most.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// When what was refused is tried again, at the latest.
+const AGAIN: i64 = 300_000;
 
 /// Where a file goes.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +79,7 @@ pub enum SinkError {
 impl fmt::Display for SinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoBucket => f.write_str("NoSuchBucket"),
+            Self::NoBucket => f.write_str(NO_BUCKET),
             Self::NotAllowed(what) => write!(f, "AccessDenied: the bucket's policy does not allow {what}"),
             Self::Later(error) => f.write_str(error),
         }
@@ -126,6 +138,46 @@ pub(super) struct StateRow {
     pub(super) previous: Option<Previous>,
     pub(super) digested: Option<i64>,
     pub(super) digest_error: Option<String>,
+    pub(super) digest_attempted: Option<i64>,
+}
+
+impl StateRow {
+    /// There is no bucket to write into.
+    pub(super) fn has_no_bucket(&self) -> bool {
+        self.error.as_deref() == Some(NO_BUCKET) || self.digest_error.as_deref() == Some(NO_BUCKET)
+    }
+}
+
+/// How it is said that a bucket is not there.
+const NO_BUCKET: &str = "NoSuchBucket";
+
+/// Trails that are left alone.
+#[derive(Default)]
+pub(super) struct Pauses(HashMap<TrailId, Pause>);
+
+struct Pause {
+    /// By boot time.
+    until: Duration,
+    wait: Duration,
+    error: String,
+}
+
+impl Pauses {
+    /// How much longer a trail is left alone.
+    fn left(&self, id: TrailId, now: Duration) -> Option<Duration> {
+        let pause = self.0.get(&id)?;
+        Some(pause.until.saturating_sub(now)).filter(|left| !left.is_zero())
+    }
+
+    /// How long it is from now on.
+    fn fail(&mut self, id: TrailId, now: Duration, error: &crate::Error) -> Duration {
+        // Space returns at any moment.
+        let full = matches!(error, crate::Error::Engine(engine::Error::Full { .. }));
+        let before = self.0.get(&id).map(|pause| pause.wait);
+        let wait = before.filter(|_| !full).map_or(PAUSE, |before| (before * 2).min(PAUSE_MAX));
+        self.0.insert(id, Pause { until: now + wait, wait, error: error.to_string() });
+        wait
+    }
 }
 
 /// A file that was written and is in no digest yet.
@@ -173,18 +225,46 @@ impl Audit {
         Ok(value.map(|value| StateRow::from_bytes(&value)).transpose()?)
     }
 
+    /// How far a trail is; from the beginning, with a record of it, where that can't be read.
+    pub(super) async fn usable_state(&self, trail: &TrailRow) -> crate::Result<StateRow> {
+        match self.state(trail).await {
+            Err(error) if is_damage(&error) => {
+                self.damaged.note("state", &row::state(trail.account(), trail.id).bytes);
+                let state = StateRow::default();
+                self.set_state(trail, &state, Vec::new()).await?;
+                let said = json!({
+                    "trail": trail.arn(&self.parts.region),
+                    "reason": "how far the trail was can not be read: records may be in two files, and its digests are a new chain",
+                });
+                self.say(trail.account(), super::damage::DAMAGED, said, false);
+                Ok(state)
+            }
+            state => Ok(state?.unwrap_or_default()),
+        }
+    }
+
     /// Keeps how far a trail is, with what belongs to it; of one that is gone nothing.
     pub(super) async fn set_state(
         &self,
         trail: &TrailRow,
         state: &StateRow,
-        mut writes: Vec<Write>,
+        writes: Vec<Write>,
+    ) -> crate::Result<()> {
+        self.set_state_and(trail, state, (writes, &[])).await
+    }
+
+    async fn set_state_and(
+        &self,
+        trail: &TrailRow,
+        state: &StateRow,
+        (mut writes, held): (Vec<Write>, &[(Held, i64)]),
     ) -> crate::Result<()> {
         let _changing = self.changing.lock().await;
-        let is_there = self.trails.lock().values().any(|known| known.id == trail.id);
+        let is_there = self.trails.lock().values().any(|known| known.id == trail.id)
+            || self.ending.lock().contains_key(&(trail.account(), trail.id));
         if is_there {
             writes.push(Write::Put(row::state(trail.account(), trail.id), state.to_bytes()));
-            self.commit(Layout::TRAILS, writes).await?;
+            self.commit_counted(Layout::TRAILS, writes, held).await?;
         }
         Ok(())
     }
@@ -195,41 +275,101 @@ impl Audit {
     }
 
     /// How long records wait for a file.
-    fn wait(&self) -> Duration {
+    pub(super) fn wait(&self) -> Duration {
         self.hour() / 12
     }
 
     /// Does what is due for all trails; whether anything was done, and how long nothing is.
-    pub(super) async fn deliver(&self) -> crate::Result<(u64, Duration)> {
-        let mut done = self.sweep().await?;
-        let trails: Vec<Arc<TrailRow>> = self.trails.lock().values().cloned().collect();
+    pub(super) async fn deliver(&self) -> (u64, Duration) {
+        let mut trails: Vec<Arc<TrailRow>> = self.trails.lock().values().cloned().collect();
+        trails.extend(self.ending.lock().values().map(|ending| Arc::clone(&ending.row)));
         self.forget_failing(&trails);
-        let (mut trouble, is_idle) = (None, trails.is_empty());
-        for trail in trails {
-            match self.deliver_one(&trail).await {
-                Ok(count) => done += count,
-                // What fails is passed by: it is no other trail's.
-                Err(error) => trouble = Some(error),
-            }
+        self.pauses.lock().0.retain(|id, _| trails.iter().any(|trail| trail.id == *id) || *id == SWEEP);
+        self.tell_of_spared(false);
+        let (mut done, mut rest) = (0, if trails.is_empty() { REST } else { self.wait() });
+        let outcome = self.unless_paused(SWEEP, self.sweep()).await;
+        rest = self.after(None, outcome, &mut done).min(rest);
+        for trail in &trails {
+            let outcome = self.unless_paused(trail.id, self.deliver_one(trail)).await;
+            rest = self.after(Some(trail), outcome, &mut done).min(rest);
         }
-        match trouble {
-            Some(error) => Err(error),
-            None if is_idle => Ok((done, REST)),
-            None => Ok((done, self.wait())),
+        self.recount().await;
+        (done, rest)
+    }
+
+    /// Does it, unless the trail is left alone: so much longer then.
+    async fn unless_paused(
+        &self,
+        id: TrailId,
+        work: impl Future<Output = crate::Result<u64>>,
+    ) -> Result<crate::Result<u64>, Duration> {
+        let left = self.pauses.lock().left(id, self.parts.clock.boottime());
+        match left {
+            Some(left) => Err(left),
+            None => Ok(work.await),
+        }
+    }
+
+    /// What fails is passed by, and is no other trail's. When there is something to be done again.
+    fn after(
+        &self,
+        trail: Option<&Arc<TrailRow>>,
+        outcome: Result<crate::Result<u64>, Duration>,
+        done: &mut u64,
+    ) -> Duration {
+        let id = trail.map_or(SWEEP, |trail| trail.id);
+        match outcome {
+            Err(left) => left,
+            Ok(Ok(count)) => {
+                *done += count;
+                self.pauses.lock().0.remove(&id);
+                Duration::MAX
+            }
+            Ok(Err(error)) => {
+                let wait = self.pauses.lock().fail(id, self.parts.clock.boottime(), &error);
+                if wait == PAUSE {
+                    tracing::error!(trail = trail.map(|trail| trail.arn(&self.parts.region)), %error, "failed to look after a trail");
+                }
+                if let Some(trail) = trail {
+                    self.note_trouble(trail, Some(&error.to_string()));
+                }
+                wait
+            }
         }
     }
 
     async fn deliver_one(&self, trail: &TrailRow) -> crate::Result<u64> {
-        let mut state = self.state(trail).await?.unwrap_or_default();
+        if trail.ended.is_some() {
+            return self.finish(trail).await;
+        }
+        let mut state = self.usable_state(trail).await?;
+        self.deliver_what_is_due(trail, &mut state).await
+    }
+
+    pub(super) async fn deliver_what_is_due(
+        &self,
+        trail: &TrailRow,
+        state: &mut StateRow,
+    ) -> crate::Result<u64> {
         let mut done = 0;
-        if self.plan(trail, &mut state).await? {
-            done += u64::from(self.write_file(trail, &mut state).await?);
+        if self.plan(trail, state).await? {
+            done += u64::from(self.write_file(trail, state).await?);
         }
-        if self.plan_digest(trail, &mut state).await? {
-            done += u64::from(self.write_digest(trail, &mut state).await?);
+        if self.plan_digest(trail, state).await? {
+            done += u64::from(self.write_digest(trail, state).await?);
         }
-        self.note_failing(trail, &state);
+        self.note_failing(trail, state);
         Ok(done)
+    }
+
+    /// Whether what was done then is due again. A clock that was set back holds up nothing.
+    pub(super) fn is_due(&self, at: Option<i64>, after: i64) -> bool {
+        at.is_none_or(|at| !(0..after).contains(&(self.now().as_millis() - at)))
+    }
+
+    /// When what was refused is tried again.
+    pub(super) fn again(&self) -> i64 {
+        i64::try_from(self.wait().as_millis()).unwrap_or(i64::MAX).min(AGAIN)
     }
 
     /// Decides on a file, if one is due. Whether there is one to be written.
@@ -239,17 +379,16 @@ impl Audit {
         let waits = i64::try_from(self.wait().as_millis()).unwrap_or(i64::MAX);
         if state.plan.is_some() {
             // One that failed is tried again when files would come anyhow.
-            return Ok(state.error.is_none()
-                || state.attempted.is_none_or(|at| now.as_millis() - at >= waits.min(300_000)));
+            return Ok(state.error.is_none() || self.is_due(state.attempted, self.again()));
         }
-        let full = self.held(held) >= i64::try_from(FILE_BYTES).unwrap_or(i64::MAX);
-        let early = state.planned.is_some_and(|at| (0..waits).contains(&(now.as_millis() - at)));
+        let full = self.held(held) >= FILE;
+        let early = !self.is_due(state.planned, waits);
         if self.held(held) <= 0 || (early && !full && trail.is_logging) {
             return Ok(false);
         }
-        let scan = Scan::prefix(row::QUEUE, &row::of_trail(trail.account(), trail.id).finish(), 500);
+        let scan = Scan::prefix(row::QUEUE, &row::of_trail(trail.account(), trail.id).finish(), READ);
         let (mut bytes, mut last) = (0, None);
-        for (key, value) in self.rows(scan, FILE_RECORDS).await? {
+        for (key, value) in self.rows_within(scan, (FILE_RECORDS, FILE_BYTES)).await? {
             bytes += value.len();
             if bytes > FILE_BYTES && last.is_some() {
                 break;
@@ -273,18 +412,20 @@ impl Audit {
         let Some(plan) = state.plan.clone() else { return Ok(false) };
         let through = bytes_of(&plan.through);
         let prefix = row::of_trail(trail.account(), trail.id).finish();
-        let scan = Scan { end: key_after(&through), ..Scan::prefix(row::QUEUE, &prefix, 500) };
+        let scan = Scan { end: key_after(&through), ..Scan::prefix(row::QUEUE, &prefix, READ) };
         let rows = self.rows(scan, FILE_RECORDS).await?;
         let (mut body, mut times) = (String::from("{\"Records\":["), Vec::new());
-        let (mut writes, mut freed) = (Vec::new(), 0);
+        let (mut writes, mut freed, mut of_strangers) = (Vec::new(), 0, 0);
         for (number, (key, value)) in rows.into_iter().enumerate() {
-            let EventRow { at, record } = EventRow::from_bytes(&value)?;
+            let EventRow { at, caller, record } = self.event_row(trail.account(), (&key, &value));
             if number > 0 {
                 body.push(',');
             }
             body.push_str(&record);
             times.push(at.as_millis());
-            freed += i64::try_from(key.len() + value.len()).unwrap_or(i64::MAX);
+            let length = i64::try_from(key.len() + value.len()).unwrap_or(i64::MAX);
+            freed += length;
+            of_strangers += if caller.is_known() { 0 } else { length };
             writes.push(Write::Delete(row::QUEUE.key(key)));
         }
         body.push_str("]}");
@@ -303,18 +444,24 @@ impl Audit {
                 oldest: oldest.copied().unwrap_or_default(),
                 newest: newest.copied().unwrap_or_default(),
             };
-            let key = row::file(trail.account(), trail.id, row::Place::of_key(&through)?);
+            let key = row::file(
+                trail.account(),
+                trail.id,
+                row::Place::of_key(&through).unwrap_or(row::Place::FIRST),
+            );
             writes.push(Write::Put(key, file.to_bytes()));
         }
-        let held = Held::Trail(trail.account(), trail.id);
-        writes.push(Write::Add(held.key(), -freed));
+        let (all, strangers) =
+            (Held::Trail(trail.account(), trail.id), Held::Strangers(trail.account(), trail.id));
+        let held = [(all, -freed), (strangers, -of_strangers)];
+        let held = if of_strangers == 0 { &held[..1] } else { &held[..] };
         (state.plan, state.error, state.delivered) = (None, None, state.attempted);
-        self.set_state(trail, state, writes).await?;
-        self.add_held(held, -freed);
+        self.set_state_and(trail, state, (writes, held)).await?;
         Ok(true)
     }
 
-    /// A file was not written. If its bucket is another by now, it goes there under a plan of its own.
+    /// A file was not written. If the trail's bucket is another by now, its records go there, in a file of its own: whatever the old one says, it is not
+    /// waited for. Should the file be in the old one after all, as behind a crash, they are in two; no digest names the first.
     async fn refused(&self, trail: &TrailRow, state: &mut StateRow, error: SinkError) -> crate::Result<()> {
         let text = error.to_string();
         if state.error.is_none() {
@@ -326,8 +473,7 @@ impl Audit {
         }
         state.error = Some(text);
         let moved = state.plan.as_ref().is_some_and(|plan| plan.bucket != trail.bucket);
-        if moved && matches!(error, SinkError::NoBucket | SinkError::NotAllowed(_)) {
-            // It was never there.
+        if moved {
             (state.plan, state.planned) = (None, None);
         }
         self.set_state(trail, state, Vec::new()).await
@@ -343,28 +489,6 @@ impl Audit {
         let to = Destination { account: trail.account(), trail: &arn, bucket, key };
         self.parts.sink.check(&to).await?;
         self.parts.sink.write(&to, file).await
-    }
-
-    /// What is left of trails that are gone goes.
-    async fn sweep(&self) -> crate::Result<u64> {
-        let mut done = 0;
-        for (key, _) in self.rows(Scan::prefix(row::GONE, b"", 100), 100).await? {
-            let mut writes = Vec::new();
-            for table in [row::QUEUE, row::FILES] {
-                let rows =
-                    self.rows(Scan { keys_only: true, ..Scan::prefix(table, &key, SWEPT) }, SWEPT).await?;
-                writes.extend(rows.into_iter().map(|(key, _)| Write::Delete(table.key(key))));
-            }
-            done += 1;
-            if writes.is_empty() {
-                let (account, id) = row::read_account(&key)?;
-                let held = Held::Trail(account, id.try_into().unwrap_or_default());
-                writes.extend([Write::Delete(row::GONE.key(key)), Write::Delete(held.key())]);
-                self.held.lock().remove(&held);
-            }
-            self.commit(Layout::TRAILS, writes).await?;
-        }
-        Ok(done)
     }
 }
 
@@ -384,14 +508,18 @@ impl Worker for Deliverer {
         Arc::clone(&self.0.trail_bell)
     }
 
+    fn trouble(&self) -> Option<String> {
+        let pauses = self.0.pauses.lock();
+        let one = pauses.0.values().next()?;
+        Some(format!("{} of its works fail, as one that can't {}", pauses.0.len(), one.error))
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(async {
-            match self.0.deliver().await {
-                Ok((0, rest)) => Ok(Progress::Idle { rest }),
-                Ok((done, _)) => Ok(Progress::More { done }),
-                Err(crate::Error::Engine(error)) => Err(error),
-                Err(error) => Err(engine::Error::Invalid(error.to_string())),
-            }
+            Ok(match self.0.deliver().await {
+                (0, rest) => Progress::Idle { rest },
+                (done, _) => Progress::More { done },
+            })
         })
     }
 }

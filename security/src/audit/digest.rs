@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 
 /// Files of one digest.
 const FILES_MAX: usize = 2_000;
+/// What says that digests begin anew for the clock's sake.
+const SET_BACK: &str = "AuditClockSetBack";
 /// How digests are signed.
 const ALGORITHM: &str = "SHA256withRSA";
 
@@ -31,7 +33,8 @@ impl Audit {
     pub(super) async fn plan_digest(&self, trail: &TrailRow, state: &mut StateRow) -> crate::Result<bool> {
         let now = self.now().as_millis();
         if state.digest.is_some() {
-            return Ok(true);
+            // Each try costs a signature.
+            return Ok(state.digest_error.is_none() || self.is_due(state.digest_attempted, self.again()));
         }
         let scan = || Scan {
             keys_only: true,
@@ -44,16 +47,36 @@ impl Audit {
             return Ok(false);
         }
         let hour = i64::try_from(self.hour().as_millis()).unwrap_or(i64::MAX);
-        let Some(since) = state.since else {
-            state.since = Some(now - now.rem_euclid(1_000));
-            self.set_state(trail, state, Vec::new()).await?;
-            return Ok(false);
+        let second = now - now.rem_euclid(1_000);
+        if let Some(since) = state.since
+            && since - now > hour
+        {
+            // The clock was ahead when that was written down.
+            let said = json!({
+                "trail": trail.arn(&self.parts.region),
+                "digestsFrom": shown(second),
+                "reason": format!("the clock was set back: the next digest was to begin at {}", shown(since)),
+            });
+            self.say(trail.account(), SET_BACK, said, false);
+            state.since = None;
+        }
+        let since = match (state.since, trail.ended) {
+            (Some(since), _) => since,
+            // The last one.
+            (None, Some(_)) => trail.started.map_or(second, |at| at - at.rem_euclid(1_000)),
+            (None, None) => {
+                state.since = Some(second);
+                self.set_state(trail, state, Vec::new()).await?;
+                return Ok(false);
+            }
         };
         let hours = (now - since).div_euclid(hour);
-        if hours < 1 {
-            return Ok(false);
-        }
-        let end = since + hours * hour;
+        let end = match trail.ended {
+            Some(_) => second.max(since),
+            None if hours < 1 => return Ok(false),
+            None => since + hours * hour,
+        };
+        state.since = Some(since);
         let last = self.rows(scan(), FILES_MAX).await?.pop().map(|(key, _)| hex::encode(key));
         let at = Timestamp::from_millis(end);
         let (account, region) = (trail.account(), &self.parts.region);
@@ -72,13 +95,18 @@ impl Audit {
     /// Writes the digest that was decided on. Whether it was.
     pub(super) async fn write_digest(&self, trail: &TrailRow, state: &mut StateRow) -> crate::Result<bool> {
         let Some(plan) = state.digest.clone() else { return Ok(false) };
-        let (mut files, mut writes) = (Vec::new(), Vec::new());
+        let (mut files, mut writes, mut damaged) = (Vec::new(), Vec::new(), 0);
         if !plan.through.is_empty() {
             let through = hex::decode(&plan.through).unwrap_or_default();
             let prefix = row::of_trail(trail.account(), trail.id).finish();
             let scan = Scan { end: key_after(&through), ..Scan::prefix(row::FILES, &prefix, 500) };
             for (key, value) in self.rows(scan, FILES_MAX).await? {
-                files.push(FileRow::from_bytes(&value)?);
+                if let Ok(file) = FileRow::from_bytes(&value) {
+                    files.push(file);
+                } else {
+                    self.damaged.note("file", &key);
+                    damaged += 1;
+                }
                 writes.push(Write::Delete(row::FILES.key(key)));
             }
         }
@@ -93,6 +121,7 @@ impl Audit {
         let signature = self.signature(account, &signed).await?;
         let metadata = vec![("signature", signature.clone()), ("signature-algorithm", ALGORITHM.to_owned())];
         let file = File { body: text.into(), metadata };
+        state.digest_attempted = Some(self.now().as_millis());
         if let Err(error) = self.send(trail, (&plan.bucket, &plan.key), file).await {
             let text = error.to_string();
             if state.digest_error.is_none() {
@@ -112,6 +141,14 @@ impl Audit {
         (state.previous, state.since, state.digest) = (Some(previous), Some(plan.end), None);
         (state.digested, state.digest_error) = (Some(self.now().as_millis()), None);
         self.set_state(trail, state, writes).await?;
+        if damaged > 0 {
+            let said = json!({
+                "trail": trail.arn(&self.parts.region),
+                "files": damaged,
+                "reason": "which files these were can not be read: they are in no digest",
+            });
+            self.say(account, super::damage::DAMAGED, said, false);
+        }
         Ok(true)
     }
 }

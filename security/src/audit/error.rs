@@ -33,6 +33,8 @@ pub enum Code {
     NoBucket,
     /// A tag's resource is no trail that is there.
     NoResource,
+    /// Too much of an account's is under way.
+    Throttling,
     /// So many tags are there already.
     TooManyTags,
     /// A trail of that name is there.
@@ -59,6 +61,7 @@ impl Code {
             Self::NotFound => "TrailNotFoundException",
             Self::NoBucket => "S3BucketDoesNotExistException",
             Self::NoResource => "ResourceNotFoundException",
+            Self::Throttling => "ThrottlingException",
             Self::TooManyTags => "TagsLimitExceededException",
             Self::Exists => "TrailAlreadyExistsException",
             Self::Unsupported => "UnsupportedOperationException",

@@ -1,19 +1,15 @@
 //! One call, as `CloudTrail` records it. The fields are those of "`CloudTrail` record contents" of its user guide, in its version 1.11.
 //!
-//! What a door knows of a call it hands over as JSON that it has chosen field by field; what every record has is added here. A record that
-//! would be larger than a row holds goes without its parameters and says so.
+//! What a door knows of a call it hands over as JSON that it has chosen field by field; what every record has is added in `render.rs`, which bounds
+//! it too.
 
+use super::selector::Facets;
 use super::who;
-use crate::{AccountId, AmzDate, Principal};
+use crate::{AccountId, Principal};
 use engine::clock::Timestamp;
-use engine::entropy::Entropy;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The version of the fields.
-const VERSION: &str = "1.11";
-/// Bytes of a record at the most: it is a row's value.
-pub(super) const RECORD_BYTES_MAX: usize = 60 << 10;
 /// Bytes of a text in a record at the most, but for parameters.
 const TEXT_BYTES_MAX: usize = 1_024;
 
@@ -111,73 +107,26 @@ impl Event {
         self.user["type"] == "AWSService"
     }
 
-    /// The records of it, one for each account: the same but for whose they are.
-    pub(super) fn records(&self, region: &str, entropy: &dyn Entropy) -> Vec<(AccountId, String)> {
-        let also = self.also.filter(|also| *also != self.account);
-        let shared = also.map(|_| uuid(entropy));
-        let accounts = [Some(self.account), also];
-        accounts
-            .into_iter()
-            .flatten()
-            .map(|account| {
-                let id = uuid(entropy);
-                (account, self.render(account, region, (&id, shared.as_deref())))
-            })
-            .collect()
+    /// The trail that it stopped or ended, as it was named: that is the last which such a trail takes.
+    pub(super) fn ends(&self) -> Option<&str> {
+        let ends = self.source == SOURCE && matches!(&*self.name, "StopLogging" | "DeleteTrail");
+        (ends && !self.denied && self.failure.is_none())
+            .then(|| self.fields.get("requestParameters")?.get("name")?.as_str())?
     }
 
-    fn render(&self, account: AccountId, region: &str, (id, shared): (&str, Option<&str>)) -> String {
-        let mut record = self.fields.clone();
-        let management = self.category == Category::Management;
-        let mut put = |name: &str, value: Value| {
-            record.insert(name.to_owned(), value);
-        };
-        put("eventVersion", json!(VERSION));
-        put("userIdentity", self.user.clone());
-        put("eventTime", json!(AmzDate::from_timestamp(self.at).extended()));
-        put("eventSource", json!(self.source));
-        put("eventName", json!(bounded(&self.name)));
-        put("awsRegion", json!(region));
-        put("eventID", json!(id));
-        put("readOnly", json!(self.read_only));
-        put("eventType", json!(if self.is_own() { "AwsServiceEvent" } else { "AwsApiCall" }));
-        put("managementEvent", json!(management));
-        put("eventCategory", json!(if management { "Management" } else { "Data" }));
-        put("recipientAccountId", json!(account.to_string()));
-        if let Some(shared) = shared {
-            put("sharedEventID", json!(shared));
+    /// What selectors look at.
+    pub(super) fn facets(&self) -> Facets<'_> {
+        Facets {
+            category: self.category,
+            denied: self.denied,
+            read_only: self.read_only,
+            source: self.source,
+            name: &self.name,
+            resource: self.resources.first().map(|first| (first.kind, first.arn.as_str())),
+            user: self.user.get("arn").and_then(Value::as_str).unwrap_or_default(),
+            is_own: self.is_own(),
+            ends: self.ends(),
         }
-        if let Some(Failure { code, message }) = &self.failure {
-            put("errorCode", json!(bounded(code)));
-            if let Some(message) = message {
-                put("errorMessage", json!(bounded(message)));
-            }
-        }
-        if !self.resources.is_empty() {
-            let resources = self.resources.iter().map(|resource| {
-                // What a listing is about is all that begins so.
-                let is_prefix = resource.kind == "AWS::S3::Object" && resource.arn.ends_with('/');
-                let mut shown = json!({ "type": resource.kind });
-                shown[if is_prefix { "ARNPrefix" } else { "ARN" }] = resource.arn.as_str().into();
-                if let Some(account) = resource.account {
-                    shown["accountId"] = account.to_string().into();
-                }
-                shown
-            });
-            put("resources", resources.collect());
-        }
-        let text = Value::Object(record.clone()).to_string();
-        if text.len() <= RECORD_BYTES_MAX {
-            return text;
-        }
-        let omitted =
-            json!({ "omitted": true, "originalSize": text.len(), "reason": "the record would be too large" });
-        for name in ["requestParameters", "responseElements", "additionalEventData"] {
-            if record.get(name).is_some_and(|value| !value.is_null()) {
-                record.insert(name.to_owned(), omitted.clone());
-            }
-        }
-        Value::Object(record).to_string()
     }
 }
 
@@ -187,15 +136,4 @@ pub(super) const SOURCE: &str = "cloudtrail.amazonaws.com";
 /// A text as long as a record has it.
 pub fn bounded(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
-}
-
-/// A random UUID.
-fn uuid(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    entropy.fill_id(&mut bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let text = hex::encode(bytes);
-    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }

@@ -1,13 +1,12 @@
 //! The event history: what `LookupEvents` answers, newest first, of the 90 days before.
 //!
 //! Both parts of an account's history are walked at once, by their records' places. A search looks at so many records a page, whatever it finds: a
-//! page may be empty and have a next one.
+//! page may be empty and have a next one. An account has four searches at once: the next is told to come again.
 
 use super::Audit;
 use super::error::{AuditError, Code, Result};
 use super::row::{self, EventRow, Part, Place};
 use crate::AccountId;
-use engine::catalog::record::Record as _;
 use engine::catalog::{Scan, Snapshot};
 use engine::clock::Timestamp;
 use serde_json::Value;
@@ -16,10 +15,15 @@ use std::time::Duration;
 
 /// How long the history is.
 pub(super) const DAYS: Duration = Duration::from_hours(24 * 90);
-/// Records that a page looks at.
+/// Records that a page looks at, and bytes of them.
 const LOOKED_MAX: usize = 5_000;
-/// Rows that are read at once.
-const READ: usize = 256;
+const LOOKED_BYTES_MAX: usize = 8 << 20;
+/// Records that are looked at before others have a turn.
+const TURN: usize = 64;
+/// Lookups of an account at once.
+const LOOKUPS_MAX: usize = 4;
+/// Rows that are read at once: each has 8 KiB at the most.
+const READ: usize = 64;
 /// A record is written after its call ended: so much later at the most, unless the clock was set back.
 const SLACK: Duration = Duration::from_mins(5);
 
@@ -81,7 +85,7 @@ pub struct Page {
 
 /// One part, walked backwards.
 struct Walk {
-    read: VecDeque<(Place, bytes::Bytes)>,
+    read: VecDeque<(Place, (bytes::Bytes, bytes::Bytes))>,
     next: Option<Scan>,
 }
 
@@ -98,13 +102,16 @@ impl Walk {
         Self { read: VecDeque::new(), next: Some(scan) }
     }
 
-    async fn peek(&mut self, snapshot: &dyn Snapshot) -> Result<Option<Place>> {
+    async fn peek(&mut self, audit: &Audit, snapshot: &dyn Snapshot) -> Result<Option<Place>> {
         while self.read.is_empty() {
             let Some(scan) = self.next.take() else { return Ok(None) };
             let page = snapshot.scan(scan.clone()).await?;
             self.next = scan.behind(&page);
             for (key, value) in page.rows {
-                self.read.push_back((Place::of_key(&key)?, value));
+                match Place::of_key(&key) {
+                    Ok(place) => self.read.push_back((place, (key, value))),
+                    Err(_) => audit.damaged.note("record", &key),
+                }
             }
         }
         Ok(self.read.front().map(|(place, _)| *place))
@@ -157,10 +164,43 @@ impl Found {
     }
 }
 
+/// A lookup under way.
+pub(super) struct Turn<'a>(&'a Audit, AccountId);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut lookups = self.0.lookups.lock();
+        if let Some(count) = lookups.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                lookups.remove(&self.1);
+            }
+        }
+    }
+}
+
 impl Audit {
+    pub(super) fn turn(&self, account: AccountId) -> Result<Turn<'_>> {
+        let mut lookups = self.lookups.lock();
+        let count = lookups.entry(account).or_default();
+        if *count >= LOOKUPS_MAX {
+            return Err(AuditError::new(Code::Throttling, "Rate exceeded"));
+        }
+        *count += 1;
+        Ok(Turn(self, account))
+    }
+
+    /// Where records are that ended until then. While places are ahead of a clock that was set back, anywhere.
+    fn places_until(&self, end: Timestamp) -> Place {
+        let newest = self.newest.load(std::sync::atomic::Ordering::Acquire);
+        let ahead = newest > Place::at(self.now().plus(SLACK)).number;
+        if ahead { Place::LAST } else { Place::at(end.plus(SLACK)) }
+    }
+
     /// What the history of an account has.
     pub async fn lookup(&self, account: AccountId, asked: &Lookup<'_>) -> Result<Page> {
-        let now = self.now();
+        let _turn = self.turn(account)?;
+        let now = self.sure_now();
         let first =
             Timestamp::from_millis(now.as_millis() - i64::try_from(DAYS.as_millis()).unwrap_or(i64::MAX));
         let start = asked.start.map_or(first, |start| start.max(first));
@@ -169,7 +209,7 @@ impl Audit {
         {
             return Err(AuditError::new(Code::InvalidTimeRange, "The time range ends before it begins."));
         }
-        let mut to = asked.end.map_or(Place::LAST, |end| Place::at(end.plus(SLACK)));
+        let mut to = asked.end.map_or(Place::LAST, |end| self.places_until(end));
         if let Some(after) = asked.after {
             to = to.min(read_place(after)?);
         }
@@ -180,19 +220,24 @@ impl Audit {
         let snapshot = self.snapshot().await?;
         let mut walks = Part::ALL.map(|part| Walk::new(account, part, (from, to)));
         let mut page = Page::default();
-        for _ in 0..LOOKED_MAX {
+        let mut bytes = 0;
+        for looked in 1..=LOOKED_MAX {
+            if looked % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
             let mut newest: Option<(Place, usize)> = None;
             for (number, walk) in walks.iter_mut().enumerate() {
-                if let Some(place) = walk.peek(&*snapshot).await? {
+                if let Some(place) = walk.peek(self, &*snapshot).await? {
                     newest = newest.max(Some((place, number)));
                 }
             }
             let value = newest.and_then(|(_, number)| walks.get_mut(number)?.read.pop_front());
-            let (Some((place, _)), Some((_, value))) = (newest, value) else {
+            let (Some((place, _)), Some((_, (key, value)))) = (newest, value) else {
                 page.next = None;
                 return Ok(page);
             };
-            let EventRow { at, record } = EventRow::from_bytes(&value)?;
+            bytes += value.len();
+            let EventRow { at, record, .. } = self.event_row(account, (&key, &value));
             page.next = Some(write_place(place));
             if at < start || asked.end.is_some_and(|end| at > end) {
                 continue;
@@ -202,7 +247,7 @@ impl Audit {
             if asked.wanted.is_none_or(|wanted| found.is(wanted)) {
                 page.found.push(found);
             }
-            if page.found.len() >= asked.limit {
+            if page.found.len() >= asked.limit || bytes > LOOKED_BYTES_MAX {
                 break;
             }
         }

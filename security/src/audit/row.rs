@@ -1,5 +1,6 @@
 //! The rows of the audit trail, in the root partition. docs/formats/audit.md has them.
 
+use super::render::Caller;
 use super::trail::TrailRow;
 use crate::AccountId;
 use bytes::Bytes;
@@ -15,9 +16,11 @@ pub(super) const TRAILS: Table = Table { family: Family::Record, tag: 0xD0 };
 pub(super) const STATES: Table = Table { family: Family::Record, tag: 0xD1 };
 pub(super) const SIGNERS: Table = Table { family: Family::Record, tag: 0xD2 };
 pub(super) const TAKING: Table = Table { family: Family::Record, tag: 0xD3 };
+pub(super) const CUTS: Table = Table { family: Family::Record, tag: 0xD4 };
 pub(super) const QUEUE: Table = Table { family: Family::Queue, tag: 0xD0 };
 pub(super) const FILES: Table = Table { family: Family::Queue, tag: 0xD1 };
 pub(super) const GONE: Table = Table { family: Family::Queue, tag: 0xD2 };
+pub(super) const ENDING: Table = Table { family: Family::Queue, tag: 0xD3 };
 pub(super) const BYTES: Table = Table { family: Family::Counter, tag: 0xD0 };
 
 /// A trail, whatever it is called: names are used again.
@@ -42,6 +45,11 @@ impl Place {
         Self { number: millis.saturating_mul(1_000), salt: 0 }
     }
 
+    /// The moment, or one behind it.
+    pub(super) fn time(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.number / 1_000).unwrap_or(i64::MAX))
+    }
+
     /// At the end of a row's key.
     pub(super) fn of_key(key: &[u8]) -> engine::Result<Self> {
         let tail = key.split_at_checked(key.len().saturating_sub(Self::LEN)).map(|(_, tail)| tail);
@@ -62,15 +70,25 @@ pub(super) enum Part {
 
 impl Part {
     pub(super) const ALL: [Self; 2] = [Self::Calls, Self::Denials];
+
+    /// As it is told.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Denials => "denials",
+        }
+    }
 }
 
 /// What a counter counts bytes of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Held {
     /// A part of an account's history.
     Part(AccountId, Part),
     /// What waits for a trail.
     Trail(AccountId, TrailId),
+    /// What of that is of nobody known.
+    Strangers(AccountId, TrailId),
 }
 
 impl Held {
@@ -78,21 +96,27 @@ impl Held {
         BYTES.key(match self {
             Self::Part(account, part) => KeyWriter::new().fixed(&account.to_bytes()).u8(part as u8).finish(),
             Self::Trail(account, id) => KeyWriter::new().fixed(&account.to_bytes()).u8(2).fixed(&id).finish(),
+            Self::Strangers(account, id) => {
+                KeyWriter::new().fixed(&account.to_bytes()).u8(3).fixed(&id).finish()
+            }
         })
     }
 
     pub(super) fn read(key: &[u8]) -> crate::Result<Self> {
         let mut fields = KeyReader::new(key);
         let account = AccountId::from_bytes(fields.fixed()?)?;
-        Ok(match fields.u8()? {
+        let held = match fields.u8()? {
             0 => Self::Part(account, Part::Calls),
             1 => Self::Part(account, Part::Denials),
             2 => Self::Trail(account, fields.fixed()?),
+            3 => Self::Strangers(account, fields.fixed()?),
             other => {
                 let detail = format!("{other} counts nothing known");
                 return Err(crate::Error::Corrupt { what: "audit counter", detail });
             }
-        })
+        };
+        fields.end()?;
+        Ok(held)
     }
 }
 
@@ -132,6 +156,14 @@ pub(super) fn trail(account: AccountId, name: &str) -> Key {
     TRAILS.key(KeyWriter::new().fixed(&account.to_bytes()).tail(name.as_bytes()).finish())
 }
 
+pub(super) fn ending(account: AccountId, id: TrailId) -> Key {
+    ENDING.key(of_trail(account, id).finish())
+}
+
+pub(super) fn cut(account: AccountId, which: Part) -> Key {
+    CUTS.key(part(account, which).finish())
+}
+
 pub(super) fn signer(account: AccountId) -> Key {
     SIGNERS.key(KeyWriter::new().fixed(&account.to_bytes()).finish())
 }
@@ -146,10 +178,32 @@ pub(super) fn read_account(key: &[u8]) -> crate::Result<(AccountId, &[u8])> {
     Ok((AccountId::from_bytes(fields.fixed()?)?, fields.tail()))
 }
 
+/// Account and trail, of a key that is of a trail.
+pub(super) fn read_trail(key: &[u8]) -> crate::Result<(AccountId, TrailId)> {
+    let (account, tail) = read_account(key)?;
+    let mut fields = KeyReader::new(tail);
+    let id = fields.fixed()?;
+    fields.end()?;
+    Ok((account, id))
+}
+
+/// Account and part, of a key that is of a part of a history.
+pub(super) fn read_part(key: &[u8]) -> crate::Result<(AccountId, Part)> {
+    match Held::read(key)? {
+        Held::Part(account, part) => Ok((account, part)),
+        _ => Err(crate::Error::Corrupt {
+            what: "cut of a history",
+            detail: "the key is of a trail".to_owned(),
+        }),
+    }
+}
+
 /// A record, with when its call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EventRow {
     pub(super) at: Timestamp,
+    /// Whose share of a history it is of.
+    pub(super) caller: Caller,
     pub(super) record: String,
 }
 
@@ -159,11 +213,40 @@ impl Record for EventRow {
 
     fn encode(&self, out: &mut RecordWriter) {
         out.i64(self.at.as_millis());
+        out.u64(self.caller.0);
         out.text(&self.record);
     }
 
     fn decode(_: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
-        Ok(Self { at: Timestamp::from_millis(fields.i64()?), record: fields.text()?.to_owned() })
+        let at = Timestamp::from_millis(fields.i64()?);
+        Ok(Self { at, caller: Caller(fields.u64()?), record: fields.text()?.to_owned() })
+    }
+}
+
+/// That a part of a history lost records before their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CutRow {
+    /// When it was last.
+    pub(super) at: Timestamp,
+    /// The newest that went.
+    pub(super) through: Timestamp,
+    /// How many went.
+    pub(super) count: u64,
+}
+
+impl Record for CutRow {
+    const NAME: &'static str = "cut of a history";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        out.i64(self.at.as_millis());
+        out.i64(self.through.as_millis());
+        out.u64(self.count);
+    }
+
+    fn decode(_: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
+        let at = Timestamp::from_millis(fields.i64()?);
+        Ok(Self { at, through: Timestamp::from_millis(fields.i64()?), count: fields.u64()? })
     }
 }
 

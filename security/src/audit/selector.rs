@@ -119,14 +119,20 @@ impl Default for Selectors {
     }
 }
 
-/// What selectors look at.
-struct Facets<'a> {
-    category: Category,
-    read_only: bool,
-    source: &'a str,
-    name: &'a str,
-    resource: Option<(&'a str, &'a str)>,
-    user: &'a str,
+/// What is looked at of an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facets<'a> {
+    pub(super) category: Category,
+    pub(super) denied: bool,
+    pub(super) read_only: bool,
+    pub(super) source: &'a str,
+    pub(super) name: &'a str,
+    pub(super) resource: Option<(&'a str, &'a str)>,
+    pub(super) user: &'a str,
+    /// The appliance says it of itself.
+    pub(super) is_own: bool,
+    /// The trail that it stopped or ended.
+    pub(super) ends: Option<&'a str>,
 }
 
 impl FieldSelector {
@@ -197,19 +203,14 @@ impl EventSelector {
 impl Selectors {
     /// Whether a trail takes an event.
     pub fn take(&self, event: &Event) -> bool {
-        let user = event.user.get("arn").and_then(|arn| arn.as_str()).unwrap_or_default();
-        let facets = Facets {
-            category: event.category,
-            read_only: event.read_only,
-            source: event.source,
-            name: &event.name,
-            resource: event.resources.first().map(|first| (first.kind, first.arn.as_str())),
-            user,
-        };
-        self.takes(&facets)
-            || (event.denied
+        self.take_facets(&event.facets())
+    }
+
+    pub(super) fn take_facets(&self, facets: &Facets<'_>) -> bool {
+        self.takes(facets)
+            || (facets.denied
                 && facets.category == Category::Data
-                && self.takes(&Facets { category: Category::Management, ..facets }))
+                && self.takes(&Facets { category: Category::Management, ..*facets }))
     }
 
     fn takes(&self, facets: &Facets<'_>) -> bool {

@@ -1,10 +1,11 @@
 //! Trails: which events go to which bucket. All of them are in memory too; a change is a commit, and then known there.
 
+use super::damage::is_damage;
 use super::deliver::{Destination, SinkError, StateRow};
+use super::ending::Ending;
 use super::error::{AuditError, Code, Result};
-use super::event::Event;
-use super::row::{self, Held, Place, TrailId};
-use super::selector::Selectors;
+use super::row::{self, CutRow, Place, TrailId};
+use super::selector::{Facets, Selectors};
 use super::{Audit, Filters};
 use crate::AccountId;
 use engine::catalog::record::Record as _;
@@ -35,7 +36,7 @@ pub struct Tag {
 
 /// An account, twelve digits in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Account(AccountId);
+pub(super) struct Account(AccountId);
 
 impl Serialize for Account {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -55,7 +56,7 @@ impl<'de> Deserialize<'de> for Account {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TrailRow {
     pub(super) id: TrailId,
-    account: Account,
+    pub(super) account: Account,
     pub(super) name: String,
     pub(super) bucket: String,
     pub(super) prefix: Option<String>,
@@ -67,6 +68,9 @@ pub(super) struct TrailRow {
     pub(super) created: i64,
     pub(super) started: Option<i64>,
     pub(super) stopped: Option<i64>,
+    /// When it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<i64>,
     pub(super) selectors: Selectors,
     pub(super) tags: Vec<Tag>,
 }
@@ -80,7 +84,7 @@ impl TrailRow {
         arn(region, self.account(), &self.name)
     }
 
-    fn key(&self) -> engine::catalog::Key {
+    pub(super) fn key(&self) -> engine::catalog::Key {
         row::trail(self.account(), &self.name)
     }
 }
@@ -92,23 +96,44 @@ fn arn(region: &str, account: AccountId, name: &str) -> String {
 /// What a trail takes.
 pub(super) struct Filter {
     pub(super) id: TrailId,
+    /// Its name and its ARN.
+    names: [String; 2],
     /// It is stopped: that it was is the last that it takes.
-    pub(super) is_stopped: bool,
+    is_stopped: bool,
+    /// It is deleted: that it was is the last that it takes.
+    pub(super) is_ending: bool,
     includes_global: bool,
     selectors: Selectors,
 }
 
 impl Filter {
+    fn new(trail: &TrailRow, region: &str) -> Self {
+        Self {
+            id: trail.id,
+            names: [trail.name.clone(), trail.arn(region)],
+            is_stopped: !trail.is_logging,
+            is_ending: trail.ended.is_some(),
+            includes_global: trail.includes_global,
+            selectors: trail.selectors.clone(),
+        }
+    }
+
+    pub(super) fn is_logging(&self) -> bool {
+        !self.is_stopped
+    }
+
     pub(super) fn takes_data(&self) -> bool {
         !self.is_stopped && self.selectors.take_data()
     }
 
-    pub(super) fn takes(&self, event: &Event) -> bool {
+    pub(super) fn takes(&self, event: &Facets<'_>) -> bool {
         if self.is_stopped {
-            return event.source == super::event::SOURCE && event.name == "StopLogging";
+            let last = if self.is_ending { "DeleteTrail" } else { "StopLogging" };
+            return event.name == last
+                && event.ends.is_some_and(|named| self.names.iter().any(|name| name == named));
         }
         let global = matches!(event.source, "iam.amazonaws.com" | "sts.amazonaws.com");
-        event.is_own() || ((self.includes_global || !global) && self.selectors.take(event))
+        event.is_own || ((self.includes_global || !global) && self.selectors.take_facets(event))
     }
 }
 
@@ -241,26 +266,88 @@ fn check_tags(tags: &[Tag]) -> Result<()> {
     Ok(())
 }
 
+fn unknown(account: AccountId, named: &str) -> AuditError {
+    AuditError::new(
+        Code::NotFound,
+        format!("Unknown trail: {} for the user: {account}", super::bounded(named)),
+    )
+}
+
+/// A change, to its end, whatever becomes of who asked for it.
+async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(|_| AuditError::from(engine::Error::Closed))?
+}
+
+/// Whoever changes trails.
+type Changing = tokio::sync::OwnedMutexGuard<()>;
+
 impl Audit {
-    /// Reads all trails. Before anything is kept.
+    async fn changing(&self) -> Changing {
+        Arc::clone(&self.changing).lock_owned().await
+    }
+
+    /// Reads all trails. Before anything is kept. What can't be read is passed by, and told of.
     pub(super) async fn learn(&self) -> crate::Result<()> {
         let mut last = self.writing.lock().await;
-        for (_, value) in self.rows(Scan::prefix(row::TRAILS, b"", 1_000), usize::MAX).await? {
-            let trail = TrailRow::from_bytes(&value)?;
-            if let Some(state) = self.state(&trail).await?
-                && let Some(plan) = &state.plan
-            {
-                last.raise(Place::of_key(&hex::decode(&plan.through).unwrap_or_default())?);
+        for (key, value) in self.rows(Scan::prefix(row::TRAILS, b"", 1_000), usize::MAX).await? {
+            if let Ok(trail) = TrailRow::from_bytes(&value) {
+                last.raise(self.last_planned(&trail).await?);
+                self.trails.lock().insert((trail.account(), trail.name.clone()), Arc::new(trail));
+                continue;
             }
-            self.trails.lock().insert((trail.account(), trail.name.clone()), Arc::new(trail));
+            self.damaged.note("trail", &key);
+            if let Ok((account, name)) = row::read_account(&key)
+                && let Ok(name) = std::str::from_utf8(name)
+            {
+                self.unreadable.lock().insert((account, name.to_owned()));
+            }
         }
-        for (key, value) in self.rows(Scan::prefix(row::BYTES, b"", 1_000), usize::MAX).await? {
-            let bytes = <[u8; 8]>::try_from(&*value).map(i64::from_le_bytes).unwrap_or_default();
-            self.add_held(Held::read(&key)?, bytes);
+        for (key, value) in self.rows(Scan::prefix(row::ENDING, b"", 1_000), usize::MAX).await? {
+            if let Ok(trail) = TrailRow::from_bytes(&value) {
+                last.raise(self.last_planned(&trail).await?);
+                let id = (trail.account(), trail.id);
+                self.ending.lock().insert(id, Ending { row: Arc::new(trail), heard: false });
+                continue;
+            }
+            self.damaged.note("trail that ends", &key);
+            let mut writes = vec![Write::Delete(row::ENDING.key(key.clone()))];
+            if let Ok((account, id)) = row::read_trail(&key) {
+                writes.push(Write::Delete(row::state(account, id)));
+                writes.push(Write::Put(row::gone(account, id), bytes::Bytes::new()));
+            }
+            if let Err(error) = self.commit(Layout::TRAILS, writes).await {
+                tracing::warn!(%error, "failed to let go of a trail that was deleted");
+            }
         }
+        for (key, value) in self.rows(Scan::prefix(row::CUTS, b"", 1_000), usize::MAX).await? {
+            match (row::read_part(&key), CutRow::from_bytes(&value)) {
+                (Ok(part), Ok(cut)) => {
+                    self.cuts.lock().insert(part, cut);
+                }
+                _ => self.damaged.note("cut", &key),
+            }
+        }
+        self.count().await?;
         drop(last);
         self.filter();
         self.taking().await
+    }
+
+    /// The last row of a trail's that is, or may be, in a file's plan.
+    async fn last_planned(&self, trail: &TrailRow) -> crate::Result<Place> {
+        let plan = match self.state(trail).await {
+            Ok(state) => state.and_then(|state| state.plan),
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let planned = plan.and_then(|plan| Place::of_key(&hex::decode(&plan.through).ok()?).ok());
+        if let Some(planned) = planned {
+            return Ok(planned);
+        }
+        let prefix = row::of_trail(trail.account(), trail.id).finish();
+        let scan = Scan { reverse: true, keys_only: true, ..Scan::prefix(row::QUEUE, &prefix, 1) };
+        let last = self.rows(scan, 1).await?.pop();
+        Ok(last.and_then(|(key, _)| Place::of_key(&key).ok()).unwrap_or(Place::FIRST))
     }
 
     /// Notes that data events are taken, and what a crash may have lost of them.
@@ -281,15 +368,13 @@ impl Audit {
     }
 
     /// What trails take from now on.
-    fn filter(&self) {
+    pub(super) fn filter(&self) {
         let mut filters: HashMap<AccountId, Vec<Filter>> = HashMap::new();
-        for trail in self.trails.lock().values().filter(|trail| trail.started.is_some()) {
-            filters.entry(trail.account()).or_default().push(Filter {
-                id: trail.id,
-                is_stopped: !trail.is_logging,
-                includes_global: trail.includes_global,
-                selectors: trail.selectors.clone(),
-            });
+        // One at a time, from the look to what comes of it.
+        let (trails, ending) = (self.trails.lock(), self.ending.lock());
+        let ends = ending.values().filter(|ending| !ending.heard).map(|ending| &ending.row);
+        for trail in trails.values().chain(ends).filter(|trail| trail.started.is_some()) {
+            filters.entry(trail.account()).or_default().push(Filter::new(trail, &self.parts.region));
         }
         let data = filters.values().flatten().any(Filter::takes_data);
         self.filters.store(Arc::new(Filters(filters)));
@@ -315,21 +400,26 @@ impl Audit {
         if named.starts_with("arn:") { named.to_owned() } else { arn(&self.parts.region, account, named) }
     }
 
-    fn find(&self, account: AccountId, named: &str) -> Result<Arc<TrailRow>> {
-        let unknown = || {
-            AuditError::new(
-                Code::NotFound,
-                format!("Unknown trail: {} for the user: {account}", super::bounded(named)),
-            )
-        };
+    /// The name in what a trail is called by.
+    fn name<'a>(&self, account: AccountId, named: &'a str) -> Result<&'a str> {
         let name = if named.starts_with("arn:") {
             let start = arn(&self.parts.region, account, "");
-            named.strip_prefix(start.as_str()).ok_or_else(unknown)?
+            named.strip_prefix(start.as_str()).ok_or_else(|| unknown(account, named))?
         } else {
             named
         };
         check_name(name)?;
-        self.trails.lock().get(&(account, name.to_owned())).cloned().ok_or_else(unknown)
+        Ok(name)
+    }
+
+    fn find(&self, account: AccountId, named: &str) -> Result<Arc<TrailRow>> {
+        let name = self.name(account, named)?;
+        let key = (account, name.to_owned());
+        if self.unreadable.lock().contains(&key) {
+            let message = format!("Trail {name} can not be read. Delete it and make it again.");
+            return Err(AuditError::new(Code::Internal, message));
+        }
+        self.trails.lock().get(&key).cloned().ok_or_else(|| unknown(account, named))
     }
 
     /// A trail, by its name or its ARN.
@@ -369,11 +459,11 @@ impl Audit {
     }
 
     /// Makes a trail. It takes nothing until it is started.
-    pub async fn create_trail(&self, account: AccountId, new: &NewTrail<'_>) -> Result<Trail> {
+    pub async fn create_trail(self: &Arc<Self>, account: AccountId, new: &NewTrail<'_>) -> Result<Trail> {
         check_name(new.name)?;
         check_tags(&new.tags)?;
         let prefix = check_prefix(new.prefix)?;
-        let _changing = self.changing.lock().await;
+        let changing = self.changing().await;
         let row = TrailRow {
             id: engine::id::random_bytes(&*self.parts.entropy),
             account: Account(account),
@@ -387,59 +477,102 @@ impl Audit {
             created: self.now().as_millis(),
             started: None,
             stopped: None,
+            ended: None,
             selectors: Selectors::default(),
             tags: new.tags.clone(),
         };
         {
             let trails = self.trails.lock();
-            if trails.contains_key(&(account, row.name.clone())) {
+            let (key, unreadable) = ((account, row.name.clone()), self.unreadable.lock());
+            if trails.contains_key(&key) || unreadable.contains(&key) {
                 let message = format!("Trail {} already exists for customer: {account}", row.name);
                 return Err(AuditError::new(Code::Exists, message));
             }
-            if trails.keys().filter(|(whose, _)| *whose == account).count() >= TRAILS_MAX {
+            if trails.keys().chain(&*unreadable).filter(|(whose, _)| *whose == account).count() >= TRAILS_MAX
+            {
                 let message =
                     format!("User: {account} already has {TRAILS_MAX} trails in {}", self.parts.region);
                 return Err(AuditError::new(Code::MaximumTrails, message));
             }
         }
         self.check_bucket(&row).await?;
-        self.set(row).await
+        self.set(changing, row).await
     }
 
     /// Keeps a trail, as it is from now on.
-    async fn set(&self, row: TrailRow) -> Result<Trail> {
-        let value = row.to_bytes();
-        let mut writes = vec![Write::Put(row.key(), value)];
-        if row.is_logging && row.selectors.take_data() {
-            writes.push(Write::Put(row::taking(), bytes::Bytes::new()));
+    async fn set(self: &Arc<Self>, changing: Changing, row: TrailRow) -> Result<Trail> {
+        let audit = Arc::clone(self);
+        whole(async move {
+            let _changing = changing;
+            let mut writes = vec![Write::Put(row.key(), row.to_bytes())];
+            if row.is_logging && row.selectors.take_data() {
+                writes.push(Write::Put(row::taking(), bytes::Bytes::new()));
+            }
+            if let Err(error) = audit.commit(Layout::TRAILS, writes).await {
+                audit.reread(&row).await;
+                return Err(error.into());
+            }
+            let shown = audit.show(&row);
+            audit.trails.lock().insert((row.account(), row.name.clone()), Arc::new(row));
+            audit.filter();
+            audit.trail_bell.notify_one();
+            Ok(shown)
+        })
+        .await
+    }
+
+    /// Memory is to say what the rows of a trail say, whatever came of a change.
+    pub(super) async fn reread(&self, trail: &TrailRow) {
+        let (account, id) = (trail.account(), trail.id);
+        let read = async {
+            let snapshot = self.snapshot().await?;
+            let rows = snapshot.multi_get(vec![trail.key(), row::ending(account, id)]).await?;
+            let mut rows = rows.into_iter().map(|row| row.map(|row| TrailRow::from_bytes(&row)).transpose());
+            let mut next = || rows.next().unwrap_or(Ok(None));
+            Ok::<_, engine::Error>((next()?, next()?))
+        };
+        match read.await {
+            Ok((there, ending)) => {
+                let key = (account, trail.name.clone());
+                match there {
+                    Some(row) => self.trails.lock().insert(key, Arc::new(row)),
+                    None => self.trails.lock().remove(&key),
+                };
+                match ending {
+                    Some(row) => {
+                        let ending = Ending { row: Arc::new(row), heard: false };
+                        self.ending.lock().insert((account, id), ending);
+                    }
+                    None => drop(self.ending.lock().remove(&(account, id))),
+                }
+                self.filter();
+                self.trail_bell.notify_one();
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to read a trail again whose change may have passed");
+            }
         }
-        self.commit(Layout::TRAILS, writes).await?;
-        let shown = self.show(&row);
-        self.trails.lock().insert((row.account(), row.name.clone()), Arc::new(row));
-        self.filter();
-        self.trail_bell.notify_one();
-        Ok(shown)
     }
 
     async fn change(
-        &self,
-        account: AccountId,
-        named: &str,
+        self: &Arc<Self>,
+        (account, named): (AccountId, &str),
         change: impl FnOnce(&mut TrailRow) -> Result<()>,
     ) -> Result<Trail> {
+        let changing = self.changing().await;
         let mut row = TrailRow::clone(&*self.find(account, named)?);
         change(&mut row)?;
-        self.set(row).await
+        self.set(changing, row).await
     }
 
     /// Changes a trail.
     pub async fn update_trail(
-        &self,
+        self: &Arc<Self>,
         account: AccountId,
         named: &str,
         update: &TrailUpdate<'_>,
     ) -> Result<Trail> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing().await;
         let mut row = TrailRow::clone(&*self.find(account, named)?);
         if let Some(bucket) = update.bucket {
             bucket.clone_into(&mut row.bucket);
@@ -451,35 +584,28 @@ impl Audit {
         row.is_multi_region = update.is_multi_region.unwrap_or(row.is_multi_region);
         row.includes_global = update.includes_global.unwrap_or(row.includes_global);
         self.check_bucket(&row).await?;
-        self.set(row).await
+        self.set(changing, row).await
     }
 
-    /// Ends a trail. What waits for it is not delivered; its files stay.
-    pub async fn delete_trail(&self, account: AccountId, named: &str) -> Result<()> {
-        let _changing = self.changing.lock().await;
-        let row = self.find(account, named)?;
-        let key = (account, row.name.clone());
-        self.trails.lock().remove(&key);
-        self.filter();
-        // What was taken for it by then is written.
-        drop(self.writing.lock().await);
-        let writes = vec![
-            Write::Delete(row.key()),
-            Write::Delete(row::state(account, row.id)),
-            Write::Put(row::gone(account, row.id), bytes::Bytes::new()),
-        ];
-        if let Err(error) = self.commit(Layout::TRAILS, writes).await {
-            self.trails.lock().insert(key, row);
-            self.filter();
-            return Err(error.into());
-        }
-        self.trail_bell.notify_one();
-        Ok(())
+    /// Ends a trail. What waits for it is delivered, and that it was deleted last of all; its files stay.
+    pub async fn delete_trail(self: &Arc<Self>, account: AccountId, named: &str) -> Result<()> {
+        let changing = self.changing().await;
+        let (audit, name) = (Arc::clone(self), self.name(account, named)?.to_owned());
+        let is_unreadable = self.unreadable.lock().contains(&(account, name.clone()));
+        let row = if is_unreadable { None } else { Some(self.find(account, named)?) };
+        whole(async move {
+            let _changing = changing;
+            match row {
+                Some(row) => audit.end(&row, TRAILS_MAX).await?,
+                None => audit.end_unreadable(account, &name).await?,
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Begins to take events.
-    pub async fn start_logging(&self, account: AccountId, named: &str) -> Result<()> {
-        let _changing = self.changing.lock().await;
+    pub async fn start_logging(self: &Arc<Self>, account: AccountId, named: &str) -> Result<()> {
         let now = self.now().as_millis();
         let change = |row: &mut TrailRow| {
             if !row.is_logging {
@@ -487,12 +613,11 @@ impl Audit {
             }
             Ok(())
         };
-        self.change(account, named, change).await.map(drop)
+        self.change((account, named), change).await.map(drop)
     }
 
     /// Takes no more.
-    pub async fn stop_logging(&self, account: AccountId, named: &str) -> Result<()> {
-        let _changing = self.changing.lock().await;
+    pub async fn stop_logging(self: &Arc<Self>, account: AccountId, named: &str) -> Result<()> {
         let now = self.now().as_millis();
         let change = |row: &mut TrailRow| {
             if row.is_logging {
@@ -500,12 +625,12 @@ impl Audit {
             }
             Ok(())
         };
-        self.change(account, named, change).await.map(drop)
+        self.change((account, named), change).await.map(drop)
     }
 
     /// Says which events a trail takes.
     pub async fn put_selectors(
-        &self,
+        self: &Arc<Self>,
         account: AccountId,
         named: &str,
         selectors: Selectors,
@@ -516,34 +641,31 @@ impl Audit {
             let message = "All selectors of a trail have at most 48 KiB.";
             return Err(AuditError::new(Code::InvalidEventSelectors, message));
         }
-        let _changing = self.changing.lock().await;
         let change = |row: &mut TrailRow| {
             row.selectors = selectors;
             Ok(())
         };
-        self.change(account, named, change).await
+        self.change((account, named), change).await
     }
 
     /// Adds tags, or replaces them.
-    pub async fn add_tags(&self, account: AccountId, named: &str, tags: Vec<Tag>) -> Result<()> {
+    pub async fn add_tags(self: &Arc<Self>, account: AccountId, named: &str, tags: Vec<Tag>) -> Result<()> {
         check_tags(&tags)?;
-        let _changing = self.changing.lock().await;
         let change = |row: &mut TrailRow| {
             row.tags.retain(|known| tags.iter().all(|tag| tag.key != known.key));
             row.tags.extend(tags);
             check_tags(&row.tags)
         };
-        self.change(account, named, change).await.map(drop)
+        self.change((account, named), change).await.map(drop)
     }
 
     /// Takes tags away.
-    pub async fn remove_tags(&self, account: AccountId, named: &str, keys: &[&str]) -> Result<()> {
-        let _changing = self.changing.lock().await;
+    pub async fn remove_tags(self: &Arc<Self>, account: AccountId, named: &str, keys: &[&str]) -> Result<()> {
         let change = |row: &mut TrailRow| {
             row.tags.retain(|known| !keys.contains(&known.key.as_str()));
             Ok(())
         };
-        self.change(account, named, change).await.map(drop)
+        self.change((account, named), change).await.map(drop)
     }
 
     /// What becomes of a trail's events.

@@ -71,10 +71,16 @@ impl Identities {
             found.push((name, u64::try_from(view.count(count, EntityId::ROOT).await?).unwrap_or_default()));
             found.push((quota.0, quota.1.unsigned_abs()));
         }
+        for (name, count) in [("MFADevices", Count::Devices), ("MFADevicesInUse", Count::DevicesInUse)] {
+            found.push((name, u64::try_from(view.count(count, EntityId::ROOT).await?).unwrap_or_default()));
+        }
         let root_keys = view.count(Count::Keys, EntityId::ROOT).await?;
         let root_keys =
             usize::try_from(root_keys).unwrap_or_default() + self.parts.roots.keys_of(account).len();
         found.extend([
+            // Roots have keys here, and neither passwords nor second factors.
+            ("AccountMFAEnabled", 0),
+            ("AccountPasswordPresent", 0),
             ("AccountAccessKeysPresent", u64::from(root_keys > 0)),
             ("AccessKeysPerUserQuota", limit::KEYS.unsigned_abs()),
             ("GroupsPerUserQuota", limit::GROUPS_OF_USER.unsigned_abs()),

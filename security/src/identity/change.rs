@@ -14,7 +14,7 @@ use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
 use super::row::{self, Count, EntityRow};
 use super::view::View;
-use super::{Identities, Kind, Owner};
+use super::{Identities, Kind, Owner, advisor};
 use crate::AccountId;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Key, Layout, RETRY_ATTEMPTS_MAX, Write};
@@ -91,7 +91,9 @@ impl Identities {
             let outcome = identities.commit(account, commit).await;
             let nothing =
                 matches!(outcome, Err(engine::Error::Conflict { .. } | engine::Error::OverLimit { .. }));
-            if !nothing && !identities.is_unsure(account) {
+            // What touched nobody changes no picture, nor what was made of it.
+            let touches = !touched.is_empty() || !keys.is_empty();
+            if touches && !nothing && !identities.is_unsure(account) {
                 identities.refresh(account, &touched, &keys).await;
             }
             drop(turn);
@@ -130,6 +132,11 @@ impl Change {
     pub(super) fn rests_on(&mut self, row: &EntityRow) {
         let key = row::entity(self.view.account, row.kind(), &row.lower());
         self.unchanged(key);
+    }
+
+    /// Whoever reads what it writes must know of this layout.
+    pub(super) fn needs(&mut self, layout: Layout) {
+        self.commit.layout = self.commit.layout.max(layout);
     }
 
     pub(super) fn unchanged(&mut self, key: Key) {
@@ -186,6 +193,9 @@ impl Change {
         self.delete(row::by_id(row.id));
         for count in Count::OF_ENTITY {
             self.delete(count.row(self.view.account, row.id));
+        }
+        for (service, _) in advisor::SERVICES {
+            self.delete(advisor::service_used(self.view.account, row.id, service));
         }
         self.add(Count::of_kind(row.kind()), EntityId::ROOT, -1, None);
         self.touch(row.id);

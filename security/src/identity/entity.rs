@@ -116,6 +116,7 @@ pub(super) fn user(account: AccountId, row: EntityRow) -> User {
         created: row.created,
         boundary: row.boundary.map(Into::into),
         tags: row.tags,
+        password_used: None,
     }
 }
 

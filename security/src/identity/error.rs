@@ -17,8 +17,12 @@ pub enum Code {
     DeleteConflict,
     /// The name is taken.
     EntityAlreadyExists,
+    /// A code of a second factor is wrong, was taken before, or too many were wrong.
+    InvalidAuthenticationCode,
     /// A value does not go with another, or names what can't be.
     InvalidInput,
+    /// Only a user can do that for itself.
+    InvalidUserType,
     /// A quota is used up.
     LimitExceeded,
     /// A policy is not of the grammar, or of another form.
@@ -27,6 +31,14 @@ pub enum Code {
     NoSuchEntity,
     /// What a session is to carry does not fit.
     PackedPolicyTooLarge,
+    /// A password is not as the account's rules have it.
+    PasswordPolicyViolation,
+    /// It was right, and another has to be set first.
+    PasswordResetRequired,
+    /// The credential report is too old.
+    ReportExpired,
+    /// No credential report was made.
+    ReportNotPresent,
     /// Not of IAM's making: what stands in the binary or in a file.
     UnmodifiableEntity,
     /// A value is not of its form.
@@ -43,11 +55,17 @@ impl Code {
             Self::ConcurrentModification => "ConcurrentModification",
             Self::DeleteConflict => "DeleteConflict",
             Self::EntityAlreadyExists => "EntityAlreadyExists",
+            Self::InvalidAuthenticationCode => "InvalidAuthenticationCode",
             Self::InvalidInput => "InvalidInput",
+            Self::InvalidUserType => "InvalidUserType",
             Self::LimitExceeded => "LimitExceeded",
             Self::MalformedPolicyDocument => "MalformedPolicyDocument",
             Self::NoSuchEntity => "NoSuchEntity",
             Self::PackedPolicyTooLarge => "PackedPolicyTooLarge",
+            Self::PasswordPolicyViolation => "PasswordPolicyViolation",
+            Self::PasswordResetRequired => "PasswordResetRequired",
+            Self::ReportExpired => "ReportExpired",
+            Self::ReportNotPresent => "ReportNotPresent",
             Self::UnmodifiableEntity => "UnmodifiableEntity",
             Self::ValidationError => "ValidationError",
             Self::ServiceFailure => "ServiceFailure",

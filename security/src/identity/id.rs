@@ -41,6 +41,12 @@ impl EntityId {
         Self::from_bytes(bytes).map_err(|_| fields.corrupt("a unique id of other characters"))
     }
 
+    /// What it is of.
+    pub(super) fn kind(self) -> Option<Kind> {
+        let all = [Kind::User, Kind::Group, Kind::Role, Kind::Policy];
+        all.into_iter().find(|kind| self.0.starts_with(kind.prefix()))
+    }
+
     pub(super) const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }

@@ -13,6 +13,14 @@ pub(super) const POLICIES: i64 = 5_000;
 pub(super) const GROUPS_OF_USER: i64 = 10;
 /// Access keys of a user, or of a root.
 pub(super) const KEYS: i64 = 2;
+/// Second factors of a user.
+pub(super) const DEVICES_OF_USER: i64 = 8;
+/// Second factors of an account, those that are nobody's too.
+pub(super) const DEVICES: i64 = USERS;
+/// Characters of a password.
+pub(super) const PASSWORD_CHARS: u32 = 128;
+/// Passwords of a user that are remembered, the one that counts included.
+pub(super) const PASSWORDS_KEPT: u32 = 24;
 /// Managed policies of a user or role, or of a group.
 pub(super) const ATTACHED: i64 = 20;
 /// The same, of a group.

@@ -148,6 +148,7 @@ impl Identities {
             };
             let known = self.principals.get(access_key_id);
             if let Some((_, identity)) = known.filter(|(number, _)| *number == picture.number) {
+                self.note_service(account, identity.entity, service);
                 return Ok(Some(identity));
             }
             let identity = match holder {
@@ -170,6 +171,7 @@ impl Identities {
                 number: picture.number,
                 holder: holder.clone(),
             });
+            self.note_service(account, identity.entity, service);
             let (weight, identity) = (identity.weight(), Arc::new(identity));
             self.principals.put(access_key_id.clone(), (picture.number, Arc::clone(&identity)), weight);
             return Ok(Some(identity));
@@ -222,7 +224,7 @@ impl Identities {
             return Ok(Some(None));
         };
         match token.kind {
-            SessionKind::Own => {}
+            SessionKind::Own | SessionKind::SignedIn => {}
             SessionKind::Role => {
                 let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
                 let arn = name::session_arn(account, &entity.row.name, &token.name);
@@ -247,6 +249,7 @@ impl Identities {
             issued: token.issued,
             expires: token.expires,
             mfa: token.mfa,
+            signed_in: token.kind == SessionKind::SignedIn,
             source_identity: token.source_identity.clone(),
             provider: None,
             transitive: token.transitive.clone().into(),

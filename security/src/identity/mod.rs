@@ -10,8 +10,10 @@
 
 mod access_keys;
 mod account;
+mod advisor;
 mod attach;
 mod change;
+mod devices;
 pub(crate) mod document;
 mod doubt;
 mod entity;
@@ -21,33 +23,43 @@ mod id;
 mod inline;
 pub(crate) mod kept;
 mod limit;
+mod login_row;
+mod logins;
 mod lookup;
 mod managed;
 mod model;
 mod name;
 mod named;
+mod password;
 mod picture;
 mod pins;
+mod report;
 mod roles;
 mod row;
+mod sign_in;
 mod simulate;
 mod sts;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod token;
+mod totp;
 mod users;
 mod view;
 
+pub use advisor::{LastAccessed, ServiceUse};
 pub use error::{Code, IdentityError, Result};
 pub use id::EntityId;
 pub use model::{
-    AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, FederationToken, Group, HolderFilter, KeyOwner,
-    KeyStatus, Kind, LastUsed, ManagedPolicy, NewAccessKey, NewPolicy, NewRole, NewUser, Owner, Page, Paging,
-    PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Role, Session, SessionBounds, Summary, Tag,
-    Tagged, Temporary, Usage, User,
+    AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, Device, FederationToken, Group, HolderFilter,
+    KeyOwner, KeyStatus, Kind, LastUsed, LoginProfile, ManagedPolicy, NewAccessKey, NewDevice, NewPolicy,
+    NewRole, NewUser, Owner, Page, Paging, PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Role,
+    Session, SessionBounds, Shown, SignIn, SignedIn, Summary, Tag, Tagged, Temporary, Usage, User,
 };
+pub use password::PasswordPolicy;
 pub use pins::Pins;
+pub use report::CredentialReport;
 pub(crate) use row::{put_tags, tags};
 pub use simulate::{Answer, PolicySource, Simulated, Simulation, SourceKind};
 pub use token::Token;
@@ -61,15 +73,24 @@ use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::id::PartitionId;
 use kept::Kept;
+use password::Hasher;
 use picture::World;
 use row::Count;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
+use throttle::Throttle;
 
 /// Compiled policies in memory, in bytes.
 const COMPILED_BYTES_MAX: usize = 32 << 20;
 /// Principals in memory, in bytes; policies that several have are counted for each.
 const PRINCIPALS_BYTES_MAX: usize = 64 << 20;
+
+/// Uses of services and jobs of the access advisor in memory, in bytes.
+const NOTED_BYTES_MAX: usize = 4 << 20;
+const JOBS_BYTES_MAX: usize = 2 << 20;
+/// What tries to sign in are counted in, of 40 bytes each, and what codes and passwords are that users show.
+const SIGN_IN_BUCKETS: usize = 16_384;
+const PROOF_BUCKETS: usize = 4_096;
 
 /// What identities stand on.
 pub struct Parts {
@@ -97,6 +118,15 @@ pub struct Identities {
     turn: Arc<tokio::sync::Mutex<()>>,
     compiled: Kept<document::Hash, Arc<Policy>>,
     principals: Kept<AccessKeyId, lookup::Known>,
+    hasher: Hasher,
+    /// Of who signs in, by name and network, and of codes and passwords that users show, by user.
+    sign_ins: Throttle,
+    proofs: Throttle,
+    reports: report::Reports,
+    /// When the use of a service by an entity was noted last, by the service's number.
+    services_noted: Kept<(EntityId, usize), i64>,
+    /// What jobs of the access advisor have found, by their ids.
+    jobs: Kept<Box<str>, Arc<LastAccessed>>,
     itself: Weak<Self>,
 }
 
@@ -112,6 +142,12 @@ impl Identities {
     /// they can be.
     pub async fn open(parts: Parts) -> crate::Result<Arc<Self>> {
         let identities = Arc::new_cyclic(|itself| Self {
+            hasher: Hasher::new(&*parts.entropy),
+            sign_ins: Throttle::new(SIGN_IN_BUCKETS, &*parts.entropy),
+            proofs: Throttle::new(PROOF_BUCKETS, &*parts.entropy),
+            reports: report::Reports::default(),
+            services_noted: Kept::new(NOTED_BYTES_MAX),
+            jobs: Kept::new(JOBS_BYTES_MAX),
             parts,
             world: ArcSwap::from_pointee(World::default()),
             numbers: AtomicU64::new(1),

@@ -4,6 +4,8 @@ use crate::credentials::{AccessKeyId, SecretKey};
 use crate::policy::Context;
 use crate::{AccountId, Principal};
 use engine::clock::Timestamp;
+use std::net::IpAddr;
+use zeroize::Zeroizing;
 
 /// A page of a listing, in the order of names without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +112,82 @@ pub struct User {
     pub boundary: Option<String>,
     /// In the order in which they were set. Listings show none, as AWS's don't.
     pub tags: Vec<Tag>,
+    /// When it signed in by its password last. Listings don't show it.
+    pub password_used: Option<Timestamp>,
+}
+
+/// That a user may sign in by a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginProfile {
+    /// Whose.
+    pub user: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether another password has to be set at the next sign-in.
+    pub reset_required: bool,
+}
+
+/// A code of a second factor.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// The device: `arn:aws:iam::ACCOUNT:mfa/NAME`
+    pub serial: &'a str,
+    /// Six digits.
+    pub code: &'a str,
+}
+
+/// A virtual second factor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `arn:aws:iam::ACCOUNT:mfa/lab/phone`
+    pub serial: String,
+    /// Whose it is, without tags, and since when.
+    pub user: Option<(User, Timestamp)>,
+    /// In the order in which they were set.
+    pub tags: Vec<Tag>,
+}
+
+/// A new second factor: the only time that its seed is shown.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Its ARN.
+    pub serial: String,
+    /// Without its path.
+    pub name: String,
+    /// The seed in base 32, as authenticator apps take it.
+    pub seed: Zeroizing<String>,
+    /// In the order in which they were set.
+    pub tags: Vec<Tag>,
+}
+
+/// Somebody who signs in by a password.
+#[derive(Clone, Copy)]
+pub struct SignIn<'a> {
+    /// The account, by number or alias.
+    pub account: &'a str,
+    /// The user's name.
+    pub user: &'a str,
+    /// Its password.
+    pub password: &'a str,
+    /// A code of one of its second factors; none where it has none.
+    pub code: Option<&'a str>,
+    /// What its password is to be from now on, where another has to be set.
+    pub new_password: Option<&'a str>,
+    /// 900 to 129,600; 43,200 if `None`
+    pub duration_secs: Option<u32>,
+    /// Where from.
+    pub from: IpAddr,
+}
+
+/// Who signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// What signs for it.
+    pub credentials: Temporary,
+    /// The user's ARN.
+    pub arn: String,
+    /// Whether the password was replaced.
+    pub password_changed: bool,
 }
 
 /// A group.
@@ -384,6 +462,8 @@ pub struct AssumeRole<'a> {
     pub tags: &'a [Tag],
     /// Keys of those that go on to sessions of this session.
     pub transitive: &'a [&'a str],
+    /// A code of a second factor of who asks.
+    pub shown: Option<Shown<'a>>,
 }
 
 /// What bounds a session.

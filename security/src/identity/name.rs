@@ -60,6 +60,11 @@ pub(super) fn policy_name(text: &str) -> Result<&str> {
     bounded("policyName", text, (1, 128))
 }
 
+/// The name of a second factor.
+pub(super) fn device_name(text: &str) -> Result<&str> {
+    bounded("virtualMFADeviceName", text, (1, 226))
+}
+
 /// The name of a role's session, or the source identity of one.
 pub(super) fn session_name<'a>(what: &str, text: &'a str) -> Result<&'a str> {
     bounded(what, text, (2, 64))

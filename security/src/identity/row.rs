@@ -56,12 +56,20 @@ pub(super) enum Count {
     Bounded = 11,
     /// Of a managed policy: its versions.
     Versions = 12,
+    /// Of an account: its second factors, and those that are somebody's. Of a user: those that are its own.
+    Devices = 13,
+    /// See [`Self::Devices`].
+    DevicesInUse = 14,
+    /// Of a user: one, if it has a password.
+    Logins = 15,
 }
 
 impl Count {
     /// Those of an entity, whatever its kind.
-    pub(super) const OF_ENTITY: [Self; 7] = [
+    pub(super) const OF_ENTITY: [Self; 9] = [
         Self::Keys,
+        Self::Devices,
+        Self::Logins,
         Self::Members,
         Self::Attached,
         Self::InlineChars,
@@ -103,7 +111,7 @@ pub(super) enum Which {
     Version(u32),
 }
 
-fn of(account: AccountId) -> KeyWriter {
+pub(super) fn of(account: AccountId) -> KeyWriter {
     KeyWriter::new().fixed(&account.to_bytes())
 }
 

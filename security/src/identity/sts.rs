@@ -6,8 +6,8 @@ use super::lookup::{ATTEMPTS_MAX, find_policy, merged};
 use super::row::{self, EntityRow, RoleRow};
 use super::token::{SessionKind, Token};
 use super::{
-    AssumeRole, CallerIdentity, FederationToken, Identities, Kind, Session, SessionBounds, Tag, Temporary,
-    document, limit, name, named,
+    AssumeRole, CallerIdentity, FederationToken, Identities, Kind, Session, SessionBounds, Shown, Tag,
+    Temporary, document, limit, name, named,
 };
 use crate::credentials::{AccessKeyId, CredentialLookup as _, SecretKey};
 use crate::keys::KeyScope;
@@ -76,6 +76,26 @@ impl Context for Asked<'_> {
     }
 }
 
+/// A second factor that is shown with the request itself: who asks has a key that lasts, and so none of its own.
+struct JustShown<'a> {
+    is: bool,
+    context: &'a dyn Context,
+}
+
+impl Context for JustShown<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        match key {
+            "aws:multifactorauthpresent" if self.is => each("true"),
+            "aws:multifactorauthage" if self.is => each("0"),
+            _ => self.context.visit(key, each),
+        }
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.context.spend(steps)
+    }
+}
+
 /// Seconds within bounds.
 fn duration(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
     let secs = asked.unwrap_or(default.min(max));
@@ -104,6 +124,11 @@ fn packed(bounds: SessionBounds<'_>, tags: &[Tag]) -> Result<u32> {
     Ok(u32::try_from((bytes * 100).div_ceil(PACKED_MAX)).unwrap_or(100))
 }
 
+/// Seconds of a user's own session.
+pub(super) fn own_duration(asked: Option<u32>) -> Result<u32> {
+    duration(asked, OWN_SECS_DEFAULT, OWN_SECS.0)
+}
+
 impl Identities {
     /// A session of a role. Asks the role's trust policy and, where that hands on, the policies of who asks; nothing has to be asked before.
     pub async fn assume_role(&self, asked: AssumeRole<'_>) -> Result<Session> {
@@ -113,6 +138,11 @@ impl Identities {
         }
         name::check_tags(asked.tags)?;
         let (account, _, name) = name::split_arn(asked.role, Kind::Role)?;
+        // A code is taken whatever comes of it.
+        let mfa = match asked.shown {
+            Some(shown) => Some(self.take_shown(asked.who, shown).await?),
+            None => None,
+        };
         let refused = || denied(asked.who, "sts:AssumeRole", asked.role);
         // Whoever may not learns nothing of what there is.
         let account = account.ok_or_else(refused)?;
@@ -126,7 +156,7 @@ impl Identities {
             return Err(denied(asked.who, "sts:SetSourceIdentity", asked.role));
         }
         let transitive = transitive_of(asked.who);
-        self.check_trust(&asked, (account, &role, of_role), source_identity, !transitive.is_empty())?;
+        self.check_trust(&asked, (account, &role, of_role), (source_identity, mfa), !transitive.is_empty())?;
         let chained = matches!(asked.who.caller(), Caller::Session { .. });
         let max =
             if chained { CHAINED_SECS_MAX.min(of_role.max_session_secs) } else { of_role.max_session_secs };
@@ -149,6 +179,7 @@ impl Identities {
             entity: role.id,
             name: asked.session_name,
             secs,
+            mfa,
             source_identity,
             transitive: keys.chain(transitive.iter().map(|tag| Box::from(&*tag.key))).collect(),
             tags,
@@ -183,12 +214,13 @@ impl Identities {
         &self,
         asked: &AssumeRole<'_>,
         (account, role, of_role): (AccountId, &EntityRow, &RoleRow),
-        source_identity: Option<&str>,
+        (source_identity, mfa): (Option<&str>, Option<Timestamp>),
         hands_on_tags: bool,
     ) -> Result<()> {
         let trust = document::compiled(&of_role.trust, Form::Trust);
         let context = Asked { wish: asked, source_identity, role_tags: &role.tags, account };
         let context = PrincipalContext::new(asked.who, self.parts.clock.now(), &context);
+        let context = JustShown { is: mfa.is_some(), context: &context };
         // Source: "Roles may not be assumed by root accounts."
         let is_nobody = matches!(asked.who.caller(), Caller::Anonymous | Caller::Root(_));
         let wanted = [
@@ -232,21 +264,57 @@ impl Identities {
         Ok(bounds)
     }
 
-    /// A session of a user or root itself. Needs no permission; sessions get none.
-    pub async fn session_token(&self, who: &Principal, duration_secs: Option<u32>) -> Result<Temporary> {
+    /// A session of a user or root itself, of a user with a code of its second factor. Needs no permission; sessions get none.
+    pub async fn session_token(
+        &self,
+        who: &Principal,
+        duration_secs: Option<u32>,
+        shown: Option<Shown<'_>>,
+    ) -> Result<Temporary> {
         let (account, entity, max) = lasting(who, "GetSessionToken")?;
         let secs = duration(duration_secs, OWN_SECS_DEFAULT, max)?;
+        let mfa = match shown {
+            Some(shown) => Some(self.take_shown(who, shown).await?),
+            None => None,
+        };
+        self.own_session(account, (SessionKind::Own, entity), secs, mfa).await
+    }
+
+    /// A session of a user who has signed in.
+    pub(super) async fn signed_in_session(
+        &self,
+        account: AccountId,
+        user: EntityId,
+        secs: u32,
+        mfa: Option<Timestamp>,
+    ) -> Result<Temporary> {
+        self.own_session(account, (SessionKind::SignedIn, user), secs, mfa).await
+    }
+
+    async fn own_session(
+        &self,
+        account: AccountId,
+        (kind, entity): (SessionKind, EntityId),
+        secs: u32,
+        mfa: Option<Timestamp>,
+    ) -> Result<Temporary> {
         let draft = Draft {
-            kind: SessionKind::Own,
+            kind,
             entity,
             name: "",
             secs,
+            mfa,
             source_identity: None,
             tags: Vec::new(),
             transitive: Vec::new(),
             bounds: SessionBounds::default(),
         };
         self.seal_session(account, draft).await
+    }
+
+    /// The time to the second: what is told is what holds.
+    pub(super) fn now_in_seconds(&self) -> Timestamp {
+        Timestamp::from_millis(self.parts.clock.now().as_secs().saturating_mul(1000))
     }
 
     /// A session of a user or root for somebody else. `sts:GetFederationToken` on [`Session::arn`]'s form has to be asked before.
@@ -262,6 +330,7 @@ impl Identities {
             entity,
             name,
             secs,
+            mfa: None,
             source_identity: None,
             tags: asked.tags.to_vec(),
             transitive: Vec::new(),
@@ -299,8 +368,7 @@ impl Identities {
         self.prepare(KeyScope::sessions(account)).await?;
         let entropy = &*self.parts.entropy;
         let (id, secret) = (AccessKeyId::of_session(entropy), SecretKey::random(entropy));
-        // To the second: what is told is what holds.
-        let issued = Timestamp::from_millis(self.parts.clock.now().as_secs().saturating_mul(1000));
+        let issued = self.now_in_seconds();
         let expires = issued.plus(Duration::from_secs(draft.secs.into()));
         let bounds = draft.bounds;
         let token = Token {
@@ -310,7 +378,7 @@ impl Identities {
             name: draft.name.into(),
             issued,
             expires,
-            mfa: None,
+            mfa: draft.mfa,
             source_identity: draft.source_identity.map(Into::into),
             tags: draft.tags,
             transitive: draft.transitive,
@@ -330,6 +398,7 @@ struct Draft<'a> {
     entity: EntityId,
     name: &'a str,
     secs: u32,
+    mfa: Option<Timestamp>,
     source_identity: Option<&'a str>,
     tags: Vec<Tag>,
     transitive: Vec<Box<str>>,

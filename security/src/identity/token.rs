@@ -30,6 +30,8 @@ pub(crate) enum SessionKind {
     Role = 2,
     /// Somebody else's, made by a user or root.
     Federated = 3,
+    /// A user's who signed in by a password.
+    SignedIn = 4,
 }
 
 /// What a session's token says, once it is opened.
@@ -116,6 +118,7 @@ impl Record for Token {
             1 => SessionKind::Own,
             2 => SessionKind::Role,
             3 => SessionKind::Federated,
+            4 => SessionKind::SignedIn,
             other => return Err(fields.corrupt(format!("kind {other} is unknown"))),
         };
         let entity = EntityId::read(fields)?;

@@ -2,6 +2,7 @@
 
 use super::change::again;
 use super::entity::{self, Draft};
+use super::login_row::{self, LoginRow};
 use super::row::{Count, OfKind};
 use super::{Identities, Kind, NewUser, Page, Paging, Result, User, name};
 use crate::AccountId;
@@ -26,11 +27,14 @@ impl Identities {
 
     /// A user.
     pub async fn user(&self, account: AccountId, name: &str) -> Result<User> {
-        let row = self.view(account).await?.entity(Kind::User, name).await?;
-        Ok(entity::user(account, row))
+        let view = self.view(account).await?;
+        let row = view.entity(Kind::User, name).await?;
+        let login: Option<LoginRow> = view.get(login_row::login(account, row.id)).await?;
+        let password_used = login.and_then(|login| login.last_used);
+        Ok(User { password_used, ..entity::user(account, row) })
     }
 
-    /// Users whose path begins so, without their tags.
+    /// Users whose path begins so, without their tags and the last use of their passwords.
     pub async fn users(
         &self,
         account: AccountId,
@@ -53,13 +57,15 @@ impl Identities {
         self.rename(account, (Kind::User, name), new_name, new_path).await
     }
 
-    /// Ends a user. `DeleteConflict` while it has keys, policies or groups.
+    /// Ends a user. `DeleteConflict` while it has keys, a password, second factors, policies or groups.
     pub async fn delete_user(&self, account: AccountId, name: &str) -> Result<()> {
         again(|| async {
             let mut change = self.change(account).await?;
             let row = change.resting(Kind::User, name).await?;
             for (count, what) in [
                 (Count::Keys, "delete access keys"),
+                (Count::Logins, "delete login profile"),
+                (Count::Devices, "deactivate MFA devices"),
                 (Count::Members, "remove users from group"),
                 (Count::Attached, "detach all policies"),
                 (Count::InlineChars, "delete policies"),

@@ -138,6 +138,20 @@ impl Kms {
         Ok(found)
     }
 
+    /// The ARN of the key that a name means now to somebody of this account; `None`: none that is there, or no name. Nothing is decided: other
+    /// services' policies are about keys by their ARNs.
+    pub async fn arn_of(&self, account: Option<AccountId>, name: &str) -> Result<Option<String>> {
+        let Ok(wanted) = Wanted::parse(name, account, self.region(), true) else { return Ok(None) };
+        let id = match wanted.named {
+            Named::Id(id) => Some(id),
+            Named::Alias(alias) => {
+                let row = row::alias(wanted.account, &alias);
+                get::<AliasRow>(&*self.snapshot().await?, row).await?.map(|alias| alias.key)
+            }
+        };
+        Ok(id.map(|id| key_arn(self.region(), wanted.account, id)))
+    }
+
     /// A key by its id.
     pub(super) async fn at(
         &self,

@@ -76,6 +76,17 @@ impl Actions {
         self.services.as_ref().is_none_or(|all| all.iter().any(|known| known.eq_ignore_ascii_case(service)))
     }
 
+    /// Whether it could be about anything of that service.
+    fn may_be_of(&self, service: &str) -> bool {
+        if self.negated {
+            let all = format!("{service}:*");
+            let is_all =
+                |pattern: &Pattern| pattern.as_str() == "*" || pattern.as_str().eq_ignore_ascii_case(&all);
+            return !self.list.iter().any(is_all);
+        }
+        self.services.as_ref().is_none_or(|all| all.iter().any(|known| known.eq_ignore_ascii_case(service)))
+    }
+
     /// Bytes that it takes in memory beside itself, about.
     fn heap_bytes(&self) -> usize {
         let services = self.services.as_deref().unwrap_or_default();
@@ -240,6 +251,12 @@ impl Policy {
             keys.into_iter().filter(|key| about.contains(&true) && !asks(key)).collect()
         };
         self.each("Condition", vain).next()
+    }
+
+    /// Whether a statement could allow something of a service.
+    pub fn could_allow(&self, service: &str) -> bool {
+        let mut allows = self.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+        allows.any(|statement| statement.actions.may_be_of(service))
     }
 
     /// Bytes that it takes in memory, about.

@@ -1,9 +1,10 @@
 //! What a store of the soak lies on: one pool, two zones, a remote pool behind either, and the second firn that is the remote pool's
-//! store.
+//! store; or two zones of which one has the catalog's copy.
 //!
 //! ```text
 //!   one:    data                      zones: zone-a + zone-b
 //!   remote: data ──► far              both:  zone-a + zone-b ──► far          far: a firn of its own, killed as well
+//!   copied: zone-a + zone-b, and the catalog in a zone, too: in every third round data is lost and made anew from that
 //! ```
 //!
 //! Where power is cut, all of it lies on the one mount, the far store's directory included: the power goes for both at once.
@@ -15,12 +16,14 @@ use clap::ValueEnum;
 use powercut::Seeded;
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wire::{Appliance, Launch};
 
 /// The bucket that the remote pool's objects are in, and where in it.
 const BUCKET: &str = "pool";
 const PREFIX: &str = "soak";
+/// What a membership says of the data directory and a zone that hold the same.
+const BOTH: u8 = 2;
 /// Ports that nobody is given unasked, so that the store finds its own again after a kill.
 const PORTS: std::ops::Range<u64> = 20_000..32_000;
 /// Objects that one kill may leave at the store without a name: uploads under way, and a probe.
@@ -37,6 +40,8 @@ pub(crate) enum Layout {
     Remote,
     /// Two local zones and the other firn.
     Both,
+    /// Two local zones, and a copy of the catalog in one of them, from which the data directory is made anew now and then.
+    Copied,
     /// Each store another one, in turn.
     Mixed,
 }
@@ -44,27 +49,35 @@ pub(crate) enum Layout {
 impl Layout {
     /// The layout of the `number`th store.
     pub(crate) const fn of_store(self, number: u64) -> Self {
-        match (self, number % 4) {
+        match (self, number % 5) {
             (Self::Mixed, 0) => Self::Both,
             (Self::Mixed, 1) => Self::One,
             (Self::Mixed, 2) => Self::Remote,
-            (Self::Mixed, _) => Self::Zones,
+            (Self::Mixed, 3) => Self::Zones,
+            (Self::Mixed, _) => Self::Copied,
             (asked, _) => asked,
         }
     }
 
     const fn has_zones(self) -> bool {
-        matches!(self, Self::Zones | Self::Both)
+        matches!(self, Self::Zones | Self::Both | Self::Copied)
     }
 
     pub(crate) const fn has_far(self) -> bool {
         matches!(self, Self::Remote | Self::Both)
     }
 
+    pub(crate) const fn copies_catalog(self) -> bool {
+        matches!(self, Self::Copied)
+    }
+
     /// Makes the zones' directories below `made` and gives their part of the configuration, in which they lie below `seen`: where
     /// power is cut, `made` is what the mount at `seen` shows.
     pub(crate) fn zones(self, made: &Path, seen: &Path) -> Result<String> {
         let mut text = String::new();
+        if self.copies_catalog() {
+            text.push_str("[copies]\ncatalog = true\n");
+        }
         if self.has_zones() {
             for name in ["a", "b"] {
                 let dir = format!("zone-{name}");
@@ -75,6 +88,21 @@ impl Layout {
         }
         Ok(text)
     }
+}
+
+/// The directory of the zone that shares every commit with a data directory, by that one's last record (docs/formats/catalog.md); none
+/// where it goes on alone.
+pub(crate) fn shares_with(data: &Path) -> Result<Option<PathBuf>> {
+    let bytes = match std::fs::read(data.join("catalog/membership")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    if bytes.get(12) != Some(&BOTH) {
+        return Ok(None);
+    }
+    let length = bytes.get(85).copied().map(usize::from).context("the membership is cut short")?;
+    let name = bytes.get(86..86 + length).context("the membership is cut short")?;
+    Ok(Some(data.with_file_name(format!("zone-{}", std::str::from_utf8(name)?))))
 }
 
 /// The second firn.
@@ -171,13 +199,13 @@ impl Far {
 
 #[cfg(test)]
 mod tests {
-    use super::Layout;
+    use super::{Layout, shares_with};
     use std::path::Path;
 
     #[test]
-    fn a_mixed_soak_has_every_layout_in_four_stores() {
-        let four: Vec<Layout> = (0..4).map(|store| Layout::Mixed.of_store(store)).collect();
-        assert_eq!(four, [Layout::Both, Layout::One, Layout::Remote, Layout::Zones]);
+    fn a_mixed_soak_has_every_layout_in_five_stores() {
+        let five: Vec<Layout> = (0..5).map(|store| Layout::Mixed.of_store(store)).collect();
+        assert_eq!(five, [Layout::Both, Layout::One, Layout::Remote, Layout::Zones, Layout::Copied]);
         assert_eq!(Layout::Remote.of_store(3), Layout::Remote);
         assert!(Layout::Both.has_zones() && Layout::Both.has_far() && !Layout::Zones.has_far());
     }
@@ -189,5 +217,29 @@ mod tests {
         assert!(made.path().join("zone-a").is_dir() && made.path().join("zone-b").is_dir());
         assert!(text.contains("directory = \"/mnt/of/a/cut/zone-b\""), "{text}");
         assert_eq!(Layout::Remote.zones(made.path(), seen).unwrap(), "");
+        assert!(!text.contains("catalog = true"));
+        assert!(
+            Layout::Copied
+                .zones(made.path(), seen)
+                .unwrap()
+                .starts_with("[copies]\ncatalog = true\n[[zone]]")
+        );
+    }
+
+    #[test]
+    fn the_zone_that_shares_is_read_from_the_membership() {
+        let made = tempfile::tempdir().unwrap();
+        let data = made.path().join("data");
+        assert_eq!(shares_with(&data).unwrap(), None);
+        std::fs::create_dir_all(data.join("catalog")).unwrap();
+        let mut bytes = vec![0; 85];
+        bytes.extend_from_slice(b"\x01b\0crc.");
+        for (role, wanted) in [(1, None), (2, Some(made.path().join("zone-b"))), (3, None)] {
+            bytes[12] = role;
+            std::fs::write(data.join("catalog/membership"), &bytes).unwrap();
+            assert_eq!(shares_with(&data).unwrap(), wanted);
+        }
+        std::fs::write(data.join("catalog/membership"), &bytes[..86]).unwrap();
+        assert_eq!(shares_with(&data).unwrap(), None, "the last one was made from a zone");
     }
 }

@@ -6,7 +6,7 @@
 //!   verify: reads everything back ──► model: one of those, or a violation
 //!   space: what the server calls live is what the model holds
 //!   stores: a remote pool on somebody else's store, through an outage
-//!   layout: one pool, two zones, or a remote pool whose store is a second firn, killed or cut as well
+//!   layout: one pool, two zones, or a remote pool whose store is a second firn, killed or cut as well; or the catalog in a zone, too
 //! ```
 //!
 //! A soak goes through one store after the other (`--store-rounds`), because each round reads back all that its store holds.

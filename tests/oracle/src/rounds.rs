@@ -6,11 +6,13 @@
 //!      └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! Where the catalog has a copy in a zone, the data directory is lost before every third round and made anew from that zone.
+//!
 //! A few rounds of power cuts fall into the start itself: recovery must survive being cut, too. Where there is a remote pool its store
 //! is killed in every third round before the server is, or loses its power with it, and is still away when some servers start.
 
 use crate::calls::{Caller, request, with_query};
-use crate::layout::{Far, Layout};
+use crate::layout::{Far, Layout, shares_with};
 use crate::space;
 use crate::verify;
 use crate::worker::{PLAIN, VERSIONED, Worker};
@@ -60,6 +62,8 @@ pub(crate) struct Report {
     pub(crate) names_at_stake: u64,
     pub(crate) store_kills: u64,
     pub(crate) objects_checked: u64,
+    /// Data directories that were lost and made from a zone.
+    pub(crate) homes_lost: u64,
 }
 
 impl AddAssign for Report {
@@ -74,6 +78,7 @@ impl AddAssign for Report {
         self.names_at_stake += other.names_at_stake;
         self.store_kills += other.store_kills;
         self.objects_checked += other.objects_checked;
+        self.homes_lost += other.homes_lost;
     }
 }
 
@@ -83,6 +88,8 @@ pub(crate) struct Soak {
     dirs: Dirs,
     /// The store of the remote pool.
     far: Option<Far>,
+    /// The data directory was made from a zone, and no server has run on it yet.
+    is_made: bool,
     workers: Vec<Worker>,
     report: Report,
 }
@@ -130,7 +137,7 @@ impl Soak {
         };
         let workers = (0..plan.workers).map(|number| Worker::new(number, &seed)).collect();
         let dirs = Dirs { backing, mountpoint, launch };
-        Ok(Self { dirs, far, workers, plan, report: Report::default() })
+        Ok(Self { dirs, far, is_made: false, workers, plan, report: Report::default() })
     }
 
     /// Runs all rounds; the error names the round and the seed.
@@ -176,6 +183,7 @@ impl Soak {
     async fn round(&mut self, round: u64) -> Result<()> {
         let mut chance = Seeded::new(self.plan.seed).fork(1 + round);
         let layer = self.mount(chance.next())?;
+        self.lose_home(&mut chance).await.context("lose the data directory")?;
         let during_start = chance.chance(1, 8);
         let layer = match layer {
             Some(layer) if during_start => return self.cut_during_start(layer, &mut chance).await,
@@ -199,9 +207,32 @@ impl Soak {
         self.unmount(layer).await
     }
 
+    /// Loses the data directory where a zone has all that it had, and makes another one from that.
+    async fn lose_home(&mut self, chance: &mut Seeded) -> Result<()> {
+        if !self.plan.layout.copies_catalog() || !chance.chance(1, 3) {
+            return Ok(());
+        }
+        let dir = self.dirs.launch.dir.clone();
+        let Some(zone) = shares_with(&dir)? else { return Ok(()) };
+        std::fs::remove_dir_all(&dir)?;
+        let mut command = tokio::process::Command::new(&self.plan.binary);
+        let made = command.arg("recover").arg(&dir).arg("--from-zone").arg(&zone).output().await?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        ensure!(made.status.success(), "no data directory is made from {}: {said}", zone.display());
+        self.is_made = true;
+        self.report.homes_lost += 1;
+        Ok(())
+    }
+
     /// Starts the server, and before or after it the store of its remote pool, if that was killed.
     async fn start(&mut self, chance: &mut Seeded) -> Result<Appliance> {
-        let Some(far) = &mut self.far else { return Ok(self.dirs.launch.start().await?) };
+        let Some(far) = &mut self.far else {
+            let mut launch = self.dirs.launch.clone();
+            launch.args.extend(self.is_made.then(|| "--accept-loss".to_owned()));
+            let appliance = launch.start().await?;
+            self.is_made = false;
+            return Ok(appliance);
+        };
         if !chance.chance(1, 2) {
             far.start().await?;
         }

@@ -42,7 +42,8 @@ const PYTHON: [Package; 3] = [
     },
 ];
 
-const CLIENTS: [Package; 4] = [client("rclone"), client("restic"), client("s3cmd"), client("s3fs")];
+const CLIENTS: [Package; 6] =
+    [client("rclone"), client("restic"), client("s3cmd"), client("s3fs"), client("curl"), client("zstd")];
 
 /// Most machines have it; an image of the least packages has not.
 const SIGNALS: Package = Package {

@@ -47,7 +47,7 @@ pub(crate) fn ensure_further(workspace: &Workspace) -> Result<PathBuf> {
             write(&js.join(name), &read(&lists.join(name))?)?;
         }
         let mut npm = Command::new(home.join("bin/npm"));
-        npm.current_dir(&js).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]);
+        npm.current_dir(&js).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
         process::run(&mut npm)
     })
 }

@@ -141,7 +141,7 @@ impl RemoteAt {
 }
 
 impl RemotePool {
-    /// A whole record of a remote copy, verified by its BLAKE3 without any key; with room for a frame in front.
+    /// A whole record of a remote copy, verified by its checksum without any key; with room for a frame in front.
     pub(in crate::blob) async fn record(
         &self,
         (home, blob): (PartitionId, BlobId),
@@ -174,8 +174,8 @@ impl RemotePool {
         if frame.generation != generation || frame.blob != blob || frame.payload_len != payload {
             return Err(corrupt("the frame is another record's"));
         }
-        if blake3::hash(&bytes[FRAME_BYTES..]) != frame.hash {
-            return Err(corrupt("BLAKE3 does not match"));
+        if !frame.sum.matches(&bytes[FRAME_BYTES..]) {
+            return Err(corrupt("the payload is not what its checksum says"));
         }
         Ok((frame, bytes.to_vec()))
     }

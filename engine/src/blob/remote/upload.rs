@@ -7,7 +7,7 @@
 //! ```
 //!
 //! # Invariants
-//! - Nothing is uploaded that does not match its BLAKE3.
+//! - Nothing is uploaded that does not match its checksum.
 //! - An upload in parts has a row before its first part is sent, so that a crash leaves nothing at the store that nobody knows.
 //! - A copy counts as under way from before its name can be at the store until the end of its commit is known.
 //! - What was uploaded is not uploaded again because its commit failed: the next tick names it.

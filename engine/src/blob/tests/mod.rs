@@ -4,6 +4,7 @@ mod ailing;
 mod basics;
 mod between;
 mod faults;
+mod forms;
 mod homes;
 mod model;
 mod mute;

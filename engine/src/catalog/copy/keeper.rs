@@ -119,7 +119,7 @@ impl Keeper {
                 }
                 self.tell_alone(None);
             }
-            Verdict::ReadOnly(why) => self.told.set(CopyState::ReadOnly, self.home.as_ref(), Some(why)),
+            Verdict::ReadOnly(why) => self.tell(CopyState::ReadOnly, Some(why)),
             Verdict::Accept => {
                 layout(Layout::COPIES)?;
                 if self.home.is_none() {
@@ -153,7 +153,7 @@ impl Keeper {
              restart, or start once with --accept-loss, which gives up what only the zone knows",
             place.zone
         );
-        self.told.set(CopyState::ReadOnly, self.home.as_ref(), Some(why));
+        self.tell(CopyState::ReadOnly, Some(why));
         Ok(())
     }
 
@@ -362,7 +362,7 @@ impl Keeper {
             return Err(error);
         }
         self.told.base.store(0, Ordering::Release);
-        self.told.set(CopyState::Joining, self.home.as_ref(), None);
+        self.tell(CopyState::Joining, None);
         self.told.status.lock().zone = Some(copying.place.zone.clone());
         self.follower = Some((follower, Part::Tow(copying.clone())));
         Ok(())
@@ -404,13 +404,17 @@ impl Keeper {
         Ok(())
     }
 
+    fn tell(&self, state: CopyState, why: Option<String>) {
+        self.told.set(state, self.home.as_ref(), (why, self.clock.now()));
+    }
+
     fn tell_alone(&self, why: Option<String>) {
         let state = if self.home.is_some() { CopyState::Alone } else { CopyState::Single };
-        self.told.set(state, self.home.as_ref(), why);
+        self.tell(state, why);
     }
 
     fn tell_both(&self) {
-        self.told.set(CopyState::Both, self.home.as_ref(), None);
+        self.tell(CopyState::Both, None);
     }
 }
 

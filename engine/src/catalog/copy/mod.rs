@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A base (a checkpoint) and the log from before it make a catalog again: [`restore`]. Who may take commits is judged from the
-//! memberships that both places hold (`judge`). Nothing offers it to anybody yet: see docs/adr/0011-zones.md.
+//! memberships that both places hold (`judge`). What wants it, and where, is the caller's: see docs/adr/0011-zones.md.
 //!
 //! # Invariants
 //! - While the membership is *both*, a synced commit is answered once both logs are synced through it.
@@ -39,6 +39,7 @@ pub use restore::{Restored, restore};
 pub use worker::{CopyWorker, Wanted};
 
 use crate::catalog::Version;
+use crate::clock::Timestamp;
 use crate::fault::Faults;
 use crate::{Error, Result};
 use judge::{Says, Seen, Verdict};
@@ -46,7 +47,7 @@ use membership::Membership;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -126,8 +127,12 @@ pub struct CopyStatus {
     pub base_version: Option<Version>,
     /// How often it was parted from a zone since it was opened.
     pub parted: u32,
+    /// Since when it is in two places, or not any more; at the earliest when it was opened.
+    pub since: Option<Timestamp>,
+    /// A zone that is not to have it any more, and may still hold what it had, keys included.
+    pub leaving: Option<String>,
     /// The directory that counts in the zone's place.
-    copy: u64,
+    pub copy: u64,
 }
 
 /// What sequencer, thread and worker tell of the copy.
@@ -138,6 +143,8 @@ pub(super) struct Told {
     base: AtomicU64,
     /// Files of the copy's log that its base needs.
     files: AtomicU64,
+    /// A base that is being copied is not waited for.
+    pub(super) stopping: AtomicBool,
 }
 
 impl Told {
@@ -150,8 +157,17 @@ impl Told {
         status.reason.clone().filter(|_| status.state == CopyState::ReadOnly)
     }
 
-    fn set(&self, state: CopyState, membership: Option<&Membership>, reason: Option<String>) {
+    fn set(
+        &self,
+        state: CopyState,
+        membership: Option<&Membership>,
+        (reason, now): (Option<String>, Timestamp),
+    ) {
         let mut status = self.status.lock();
+        // A copy that is being made is none yet.
+        if status.since.is_none() || (status.state == CopyState::Both) != (state == CopyState::Both) {
+            status.since = Some(now);
+        }
         status.state = state;
         status.epoch = membership.map_or(0, |membership| membership.epoch);
         status.copy = membership.map_or(0, |membership| membership.copy);

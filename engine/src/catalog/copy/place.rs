@@ -27,6 +27,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const BASE: &str = "base-";
 const PARTIAL_BASE: &str = "base.new";
@@ -115,13 +116,16 @@ impl CopyDir {
     }
 
     /// Copies a checkpoint here, under no name that counts: [`name_base`](Self::name_base) gives it one. Files that the newest
-    /// base has already are linked, not copied.
-    pub(super) fn put_base(&self, checkpoint: &Path, faults: &Faults) -> Result<()> {
+    /// base has already are linked, not copied. Ends between two files once it is to stop.
+    pub(super) fn put_base(&self, checkpoint: &Path, faults: &Faults, stopping: &AtomicBool) -> Result<()> {
         let partial = self.0.join(PARTIAL_BASE);
         remove_tree(&partial)?;
         let older = self.bases()?.pop().map(|(_, path)| path);
         copy_tree(checkpoint, &partial, &mut |from, to, relative| {
             step(faults, to)?;
+            if stopping.load(Ordering::Acquire) {
+                return Err(Error::Closed);
+            }
             let known = older.as_ref().map(|older| older.join(relative)).filter(|known| is_same(known, from));
             match known {
                 Some(known) => fs::hard_link(&known, to).map_err(|error| Error::io("link", to, error)),

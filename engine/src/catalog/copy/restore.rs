@@ -31,6 +31,21 @@ pub struct Restored {
     pub attached: Vec<(String, Vec<u8>)>,
 }
 
+impl Restored {
+    /// Puts the small files into a data directory, for its owner alone, the one called `marker` last: what makes a directory an
+    /// appliance.
+    pub fn attach(&self, root: &Path, marker: &str) -> Result<()> {
+        let (last, others): (Vec<_>, _) = self.attached.iter().partition(|(name, _)| name == marker);
+        if last.is_empty() {
+            return Err(Error::NotFound { what: "small file of the zone's copy", id: marker.to_owned() });
+        }
+        others
+            .into_iter()
+            .chain(last)
+            .try_for_each(|(name, bytes)| place::put_private(&root.join(name), bytes))
+    }
+}
+
 impl std::fmt::Debug for Restored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { zone, epoch, version, .. } = self;

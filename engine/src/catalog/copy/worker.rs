@@ -1,5 +1,5 @@
 //! Worker `catalog-copy`: makes a copy of the catalog in the zone that is to have it, keeps its base and small files fresh, and
-//! takes it away from one that is to have it no longer. Its unit is bases.
+//! takes it away from those that are to have none: the one that had it, and each that comes back with what it had. Its unit is bases.
 //!
 //! ```text
 //!   alone ─► claim, read ─► prepare: the epoch is recorded ─► an empty copy, small files, log ─► tow: the log is written there too
@@ -10,7 +10,8 @@
 //! # What a crash leaves
 //! Before the join a copy that the zone's membership does not name, and a checkpoint here: both are removed by the next try.
 
-use super::hand::{Follower, Hand};
+use super::hand::Follower;
+use super::judge::{forked, knows};
 use super::keeper::{Copying, begin_log, claim, reached};
 use super::membership::Membership;
 use super::place::{self, CopyDir};
@@ -48,14 +49,17 @@ pub struct CopyWorker {
     /// The partings that it has waited after.
     heeded: u32,
     not_before: Duration,
-    /// A place that is to have no copy any more, and may still.
-    pub(super) unclear: Option<Place>,
+    /// Places that are to have no copy, and may. At first all: one that was away comes back with what it had, keys included.
+    pub(super) unclear: Vec<Place>,
+    clear_not_before: Duration,
 }
 
 impl CopyWorker {
     /// For one catalog. `attached` are names below `root`.
     pub fn new(catalog: Arc<RocksCatalog>, root: PathBuf, attached: Vec<String>, wanted: Wanted) -> Self {
-        Self { catalog, root, attached, wanted, heeded: 0, not_before: Duration::ZERO, unclear: None }
+        let unclear = catalog.copy_options().places.clone();
+        let (not_before, clear_not_before) = (Duration::ZERO, Duration::ZERO);
+        Self { catalog, root, attached, wanted, heeded: 0, not_before, unclear, clear_not_before }
     }
 
     async fn step(&mut self) -> Result<Progress> {
@@ -66,7 +70,10 @@ impl CopyWorker {
         let had = status.zone.clone().filter(|_| status.state == CopyState::Both);
         let wanted = (self.wanted)(had.as_deref());
         match (had, wanted) {
-            (Some(zone), Some(place)) if zone == place.zone => self.keep(place, status).await,
+            (Some(zone), Some(place)) if zone == place.zone => match self.keep(place, status).await? {
+                Progress::Idle { .. } => self.clear(Some(&zone)).await,
+                kept @ Progress::More { .. } => Ok(kept),
+            },
             (Some(zone), _) => self.leave(&zone).await,
             (None, Some(place)) => {
                 if let Some(rest) = self.rest(&status) {
@@ -74,14 +81,18 @@ impl CopyWorker {
                 }
                 self.make(place).await
             }
-            (None, None) => self.clear().await,
+            (None, None) => self.clear(None).await,
         }
+    }
+
+    fn now(&self) -> Duration {
+        let (_, _, clock) = self.catalog.log_parts();
+        clock.boottime()
     }
 
     /// What is left of the rest after a parting.
     fn rest(&mut self, status: &CopyStatus) -> Option<Duration> {
-        let (_, _, clock) = self.catalog.log_parts();
-        let now = clock.boottime();
+        let now = self.now();
         if status.parted > self.heeded {
             self.heeded = status.parted;
             let rest = REST.saturating_mul(1 << status.parted.min(16)).min(REST_MAX);
@@ -172,12 +183,13 @@ impl CopyWorker {
 
     async fn put_base(&self, copy: &CopyDir) -> Result<()> {
         let (catalog, into) = (Arc::clone(&self.catalog), copy.clone());
-        let faults = Arc::clone(&self.catalog.copy_options().faults);
+        let (faults, told) =
+            (Arc::clone(&self.catalog.copy_options().faults), Arc::clone(self.catalog.told()));
         let version = blocking(move || {
             let checkpoint = catalog.dir().join(CHECKPOINT);
             place::remove_tree(&checkpoint)?;
             let copied = catalog.checkpoint(&checkpoint).and_then(|version| {
-                into.put_base(&checkpoint, &faults)?;
+                into.put_base(&checkpoint, &faults, &told.stopping)?;
                 Ok(version)
             });
             place::remove_tree(&checkpoint)?;
@@ -221,27 +233,69 @@ impl CopyWorker {
 
     async fn leave(&mut self, zone: &str) -> Result<Progress> {
         let why = format!("zone {zone} is not to have it any more");
-        self.unclear = self.catalog.copy_place(zone);
+        self.unclear.retain(|place| place.zone != zone);
+        self.unclear.extend(self.catalog.copy_place(zone));
+        self.catalog.told().status.lock().leaving = Some(zone.to_owned());
         self.catalog.copy_task(Task::Leave(why)).await?;
         Ok(Progress::More { done: 0 })
     }
 
-    /// Takes what a zone had away, keys included, once nobody writes there any more.
-    async fn clear(&mut self) -> Result<Progress> {
-        let Some(place) = self.unclear.clone() else { return Ok(Progress::Idle { rest: REST }) };
-        let cleared = blocking(move || {
-            let mut hand = Hand::default();
-            claim(&place.dir, &mut hand)?;
-            place::remove(&place.dir)
-        });
-        match cleared.await {
-            Err(Error::InUse { .. }) => Ok(Progress::Idle { rest: REST }),
-            cleared => {
-                cleared?;
-                self.unclear = None;
-                Ok(Progress::Idle { rest: REST })
+    /// Takes away what zones have that are to have no copy, keys included, once nobody writes there any more. One at a time.
+    async fn clear(&mut self, current: Option<&str>) -> Result<Progress> {
+        let idle = Ok(Progress::Idle { rest: REST });
+        self.unclear.retain(|place| current != Some(place.zone.as_str()));
+        let told = Arc::clone(self.catalog.told());
+        let Some(place) = self.unclear.first().cloned() else {
+            told.status.lock().leaving = None;
+            return idle;
+        };
+        let now = self.now();
+        if now < self.clear_not_before {
+            return idle;
+        }
+        match self.clear_one(place).await {
+            Ok(()) => {
+                self.unclear.remove(0);
+                if !self.unclear.is_empty() {
+                    return Ok(Progress::More { done: 0 });
+                }
+                told.status.lock().leaving = None;
+                idle
+            }
+            Err(Error::InUse { .. }) => idle,
+            Err(error) => {
+                // The others are not to wait for it.
+                self.unclear.rotate_left(1);
+                self.clear_not_before = now + REST_MAX;
+                Err(error)
             }
         }
+    }
+
+    /// On a thread that may hang. What this data directory does not know of stays: it may be newer.
+    async fn clear_one(&self, place: Place) -> Result<()> {
+        let (told, patience) = (Arc::clone(self.catalog.told()), self.catalog.copy_options().patience);
+        let (_, _, clock) = self.catalog.log_parts();
+        let home = self.catalog.dir().to_owned();
+        blocking(move || {
+            let home = Membership::read(&home)?;
+            let mut follower = Follower::start(&place.dir, told, (patience, clock))?;
+            follower.run(patience * START_PATIENCE, move |hand| {
+                if !place.dir.is_dir() {
+                    return Ok(());
+                }
+                claim(&place.dir, hand)?;
+                if let Some(theirs) = Membership::read(&place.dir)? {
+                    let known = home.as_ref().map_or_else(
+                        || Err("this directory knows of no copy".to_owned()),
+                        |home| knows(home, &theirs),
+                    );
+                    known.map_err(|why| forked(&place, why))?;
+                }
+                place::remove(&place.dir)
+            })
+        })
+        .await
     }
 }
 
@@ -251,6 +305,13 @@ impl Worker for CopyWorker {
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
-        Box::pin(self.step())
+        Box::pin(async {
+            match self.step().await {
+                Err(Error::Closed) if self.catalog.told().stopping.load(Ordering::Acquire) => {
+                    Ok(Progress::Idle { rest: REST })
+                }
+                done => done,
+            }
+        })
     }
 }

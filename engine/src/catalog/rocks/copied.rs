@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Sequencer {
@@ -73,6 +74,11 @@ impl RocksCatalog {
     /// How its copies stand.
     pub fn copy_status(&self) -> CopyStatus {
         self.told.status()
+    }
+
+    /// A base that is being copied ends in part, so that nobody who closes waits for all of it: the next process makes it anew.
+    pub fn stop_copying(&self) {
+        self.told.stopping.store(true, Ordering::Release);
     }
 
     pub(in crate::catalog) fn told(&self) -> &Arc<Told> {

@@ -116,6 +116,8 @@ mod tests {
             (Layout::COPIES, *b"firncatl\x0a\0\0\0\x4a\xdb\xaf\xfe"),
             (Layout::CLASSES, *b"firncatl\x0b\0\0\0\xf2\x71\xea\x23"),
             (Layout::TRAILS, *b"firncatl\x0c\0\0\0\x38\xc9\xea\x3a"),
+            (Layout::MANAGED, *b"firncatl\x0d\0\0\0\x80\x63\xaf\xe7"),
+            (Layout::LOGINS, *b"firncatl\x0e\0\0\0\xb9\xea\x8d\x85"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -126,7 +128,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 12), (3, 12), (6, 12), (13, 12), (260, 12)] {
+        for (other, supported) in [(0, 14), (3, 14), (6, 14), (15, 14), (260, 14)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))

@@ -1,7 +1,7 @@
 //! What a lane whose syncs run beside its appends promises: when it answers, after power cuts and failed syncs, and at its end.
 
 use super::super::allocate::Allocator;
-use super::super::frame::FRAME_BYTES;
+use super::super::frame::{FRAME_BYTES, PayloadSum};
 use super::super::header::LaneKind;
 use super::super::tests::options;
 use super::super::{Draft, Lane, Placed, PoolOptions, RecordAt};
@@ -39,7 +39,7 @@ fn draft(byte: u8, len: usize) -> Draft {
         index: 0,
         first_chunk: 0,
         plain_len: 16,
-        hash: [byte; 32],
+        sum: PayloadSum::Crc64(byte.into()),
         bytes,
         _held: MemoryHold::default(),
     }

@@ -18,6 +18,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) debug_day: Option<Duration>,
     /// Where backups go, or what lets them.
     pub(crate) backup: Result<String, &'a str>,
+    /// Where the catalog's copy is, where one is wanted.
+    pub(crate) copy: Option<String>,
     pub(crate) insecure: bool,
 }
 
@@ -89,6 +91,9 @@ impl Banner<'_> {
                 writeln!(out, "  backup   off  {how}; until then keep a copy of {dir}/master.key elsewhere")?;
             }
         }
+        if let Some(copy) = &self.copy {
+            writeln!(out, "  copy     on   {copy}")?;
+        }
         if self.insecure {
             writeln!(out, "  WARNING  plain HTTP beyond this machine: what is sent can be read on the way")?;
         }
@@ -137,6 +142,7 @@ mod tests {
             free: Some(ByteCount::gib(79)),
             debug_day: None,
             backup: Err("set backup.target in a --config file, then restart"),
+            copy: None,
             insecure: false,
         }
     }
@@ -150,6 +156,10 @@ mod tests {
     fn a_backup_that_does_not_run_says_what_lets_it() {
         let keyless = Banner { backup: Err("make a recovery key"), ..banner(&doors("http", None)) }.render();
         assert!(keyless.contains("backup   off  make a recovery key; until then keep a copy"), "{keyless}");
+        assert!(!keyless.contains("copy     on"), "{keyless}");
+        let copied =
+            Banner { copy: Some("in zone b, too".to_owned()), ..banner(&doors("http", None)) }.render();
+        assert!(copied.contains("\n  copy     on   in zone b, too\n"), "{copied}");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::directory::{Lock, Marker, read_marker, secrets, store_recipient};
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::{
-    ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN, STARTED_WITH,
+    ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RECOVERING, RUN,
+    STARTED_WITH,
 };
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
@@ -90,6 +91,7 @@ impl Home {
                 let marker = agree(&dir, marker, wish)?;
                 refuse_loss(&dir, wish.accept_loss)?;
                 backup::remove_leavings(&dir)?;
+                remove_recovering(&dir)?;
                 marker
             }
             Err(failure) if failure.exit == Exit::NotFound => {
@@ -243,6 +245,18 @@ fn refuse_loss(dir: &Path, accepts: bool) -> anyhow::Result<()> {
         quote_sh(&shown)
     ))
     .into())
+}
+
+/// A recovery from a zone that was cut off behind its last step left this. In an appliance it would say that its catalog may be
+/// written over.
+fn remove_recovering(dir: &Path) -> anyhow::Result<()> {
+    let path = dir.join(RECOVERING);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(anyhow::Error::from(error).context(format!("remove {}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a directory that holds anything but the leavings of a first start.

@@ -9,6 +9,7 @@ mod access_logs;
 mod audit;
 mod banner;
 mod buckets;
+mod catalog_copy;
 mod dedup;
 mod descriptors;
 mod events;

@@ -3,6 +3,7 @@
 //! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
 //! catalog. Whatever is cut short there was not acknowledged.
 
+use super::catalog_copy::{self, Copying};
 use super::descriptors::Descriptors;
 use super::events;
 use super::home::Home;
@@ -40,6 +41,8 @@ const LOGS_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Appliance {
     pub(crate) home: Home,
     pub(crate) catalog: Arc<RocksCatalog>,
+    /// What is wanted of the catalog's copy.
+    pub(super) copying: Copying,
     /// Whether its rows can be read.
     pub(super) readable: Question<String>,
     /// Whether the files of inline bodies are there.
@@ -113,12 +116,14 @@ async fn audit_trail(
     home: &Home,
     catalog: &Arc<RocksCatalog>,
     (keys, store): (&Arc<KeyTable>, &Arc<ObjectStore>),
-    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, compliance): (&Arc<dyn Clock>, &Arc<ComplianceClock>),
+    entropy: &Arc<dyn Entropy>,
 ) -> anyhow::Result<Arc<Audit>> {
     let parts = audit::Parts {
         catalog: catalog.clone(),
         keys: keys.clone(),
         clock: clock.clone(),
+        compliance: compliance.clone(),
         entropy: entropy.clone(),
         region: home.marker.region.clone(),
         day: home.marker.debug_day.unwrap_or(objectstore::DAY),
@@ -158,13 +163,13 @@ impl Appliance {
         config: &Config,
         (clock, entropy, faults): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<Faults>),
     ) -> anyhow::Result<Self> {
-        let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
+        let copying = Copying::of(&home.dir, config);
+        refuse_older(&home, config, &copying).await?;
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
         let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
-        let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
-            .await?
-            .context("open the catalog")?;
+        let copy = copying.options(home.accepts_loss);
+        let catalog = open_catalog(&home.dir, Options { copy, ..options }).await?;
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
@@ -175,7 +180,10 @@ impl Appliance {
         let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let below = (catalog.clone(), &blobs, &keys, &compliance);
         let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
+        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
+        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
         let store = ObjectStore::open(Components {
+            kms: Some(kms.clone()),
             vaults: vaults.clone(),
             outbox: outbox.clone(),
             access_logs: config.access_logs,
@@ -191,23 +199,22 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
-        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
-        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
-        let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &entropy)).await?;
+        let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &compliance), &entropy).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let single: Vec<Box<dyn Worker>> =
-            vec![Box::new(ComplianceWorker::new(compliance.clone())), kms.worker()];
+        let copier = copying.worker(&catalog, &blobs, &home.dir);
+        let single = single_workers(&compliance, &kms, copier);
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
         let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {
             home,
             catalog,
+            copying,
             readable: Question::default(),
             bodies_there: Question::default(),
             writable: Question::default(),
@@ -237,6 +244,7 @@ impl Appliance {
     pub(crate) async fn close(&self) {
         self.outbox.stop();
         self.blobs.stop_remote();
+        self.catalog.stop_copying();
         self.workers.drain().await;
         // The doors are closed: whatever is to be written is known.
         self.store.drain_logs(LOGS_PATIENCE).await;
@@ -245,6 +253,31 @@ impl Appliance {
         if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
             tracing::error!(%error, "failed to close the catalog");
         }
+    }
+}
+
+/// Before anything is taken over: a directory that is rightly refused must not have what the newest one has.
+async fn refuse_older(home: &Home, config: &Config, copying: &Copying) -> anyhow::Result<()> {
+    let (dir, config, options) = (home.dir.clone(), config.clone(), copying.options(home.accepts_loss));
+    // Its disks may not answer.
+    tokio::task::spawn_blocking(move || catalog_copy::refuse(&dir, &config, &options)).await?
+}
+
+/// A catalog that takes no commits serves nobody: bodies that are refused then would have taken segments.
+async fn open_catalog(dir: &Path, options: Options) -> anyhow::Result<Arc<RocksCatalog>> {
+    let at = dir.join(CATALOG);
+    let opened = tokio::task::spawn_blocking(move || {
+        let catalog = RocksCatalog::open(at, options)?;
+        let read_only = catalog.read_only().map(str::to_owned);
+        if read_only.is_some() {
+            catalog.close();
+        }
+        Ok::<_, engine::Error>((catalog, read_only))
+    });
+    let (catalog, read_only) = opened.await?.context("open the catalog")?;
+    match read_only {
+        None => Ok(catalog),
+        Some(why) => Err(catalog_copy::read_only(dir, &why).into()),
     }
 }
 
@@ -283,6 +316,16 @@ fn catalog_options(
     options.open_files_max = Descriptors::allowed().tables();
     options.seen = seen(home, pool_dir, zones)?;
     Ok(options)
+}
+
+/// Those that come from nothing that has several.
+fn single_workers(
+    compliance: &Arc<ComplianceClock>,
+    kms: &Arc<Kms>,
+    copier: Option<Box<dyn Worker>>,
+) -> Vec<Box<dyn Worker>> {
+    let always: [Box<dyn Worker>; 2] = [Box::new(ComplianceWorker::new(compliance.clone())), kms.worker()];
+    always.into_iter().chain(copier).collect()
 }
 
 /// Workers, in this order.

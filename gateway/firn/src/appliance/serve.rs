@@ -9,6 +9,7 @@
 use super::access_logs;
 use super::audit;
 use super::banner::{Banner, Secrets};
+use super::catalog_copy;
 use super::descriptors::{self, Descriptors};
 use super::events::EventMetrics;
 use super::home::{Home, Wish};
@@ -119,6 +120,7 @@ async fn serve(
     quotas::register(&mut registry, &appliance.store);
     access_logs::register(&mut registry, &appliance.store);
     audit::register(&mut registry, &appliance.audit);
+    catalog_copy::register(&mut registry, &appliance.catalog, &appliance.copying);
     registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
     let bodies_max = config.bodies_max.unwrap_or_else(config::of_bodies);
     if let Some(memory) = config::of_machine().filter(|memory| *memory < bodies_max) {
@@ -257,6 +259,7 @@ fn say_hello(appliance: &Appliance, config: &Config, logging: &Logging, doors: &
             .as_ref()
             .map(|backup| backup.status().target)
             .ok_or(appliance.how_to_back_up()),
+        copy: appliance.copying.banner(&appliance.blobs.zones(), &appliance.catalog.copy_status()),
         insecure: config.tls == TlsWish::Off
             && !(config.http.ip().is_loopback() && config.admin.ip().is_loopback()),
     };

@@ -11,6 +11,7 @@ use crate::report::time::json_time;
 use crate::tls::{Live, Name, Secured, Source};
 use engine::BoxFuture;
 use engine::blob::ZoneUsage;
+use engine::catalog::copy::CopyState;
 use engine::unit::ByteCount;
 use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
 use serde::Deserialize;
@@ -167,6 +168,7 @@ impl Facts {
             }),
             backup: Some(self.backup()),
             copies: Some(appliance.blobs.copies() as u64),
+            catalog_copy: Some(appliance.copying.status(&appliance.catalog.copy_status())),
             zones: Some(appliance.blobs.zones().iter().map(zone_facts).collect()),
         }
     }
@@ -199,6 +201,7 @@ impl Facts {
             inventories: super::inventories::status(&appliance.store.failing_inventories()),
             lifecycle: lifecycle::status(&appliance.store.damaged_lifecycles()),
             access_logs: super::access_logs::status(&appliance.store.log_status()),
+            audit: if answers { super::audit::status(&appliance.audit).await } else { None },
             quotas: if answers { quotas::status(&appliance.store).await } else { None },
             remote,
             workers: None,
@@ -250,9 +253,18 @@ impl Facts {
     fn why_so_many(&self, inline: bool, class: &str) -> String {
         let (zones, copies) = (self.appliance.blobs.zones().len(), self.appliance.blobs.copies());
         match (zones, inline) {
+            (1, true) if self.appliance.copying.wanted => self.where_the_catalog_is(),
             (1, _) => format!("{class} keeps one copy while there is one zone"),
-            (_, true) => "the catalog lies in the data directory alone".to_owned(),
+            (_, true) => self.where_the_catalog_is(),
             (zones, false) => format!("{class} keeps {copies} copies in {zones} zones"),
+        }
+    }
+
+    fn where_the_catalog_is(&self) -> String {
+        let copy = self.appliance.catalog.copy_status();
+        match copy.zone.filter(|_| copy.state == CopyState::Both) {
+            Some(zone) => format!("the catalog lies in the data directory and in zone {zone}"),
+            None => "the catalog lies in the data directory alone".to_owned(),
         }
     }
 
@@ -263,6 +275,13 @@ impl Facts {
             ZoneRequest::Drain { zone } => (zone, true),
             ZoneRequest::Use { zone } => (zone, false),
         };
+        if draining {
+            let copy = self.appliance.catalog.copy_status();
+            self.appliance
+                .copying
+                .refuse_drain(&name, &blobs.zones(), &copy)
+                .map_err(AdminError::Conflict)?;
+        }
         blobs.drain_zone(&name, draining).await.map_err(|error| match error.kind() {
             engine::ErrorKind::NotFound => AdminError::NotFound(error.to_string()),
             engine::ErrorKind::Invalid => AdminError::Conflict(error.to_string()),
@@ -483,6 +502,7 @@ mod tests {
         kept["bodies"] = Value::Null;
         // Newer than the document.
         kept["pool"]["broken_rows"] = Value::Null;
+        kept["catalog_copy"] = serde_json::json!({ "on": null, "how": null });
         assert_eq!(names(&status), names(&kept));
         facts.appliance.close().await;
     }

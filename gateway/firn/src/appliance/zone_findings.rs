@@ -8,17 +8,25 @@ use engine::blob::{Repair, ZoneUsage};
 use std::time::Duration;
 
 impl Appliance {
-    /// Nothing in an appliance of one zone.
+    /// In an appliance of one zone, nothing but what there is to say of the catalog's copy.
     pub(super) fn zone_findings(&self) -> Vec<Finding> {
         let zones = self.blobs.zones();
-        if zones.len() < 2 {
-            return Vec::new();
-        }
         let dir = quote_sh(&self.home.dir.display().to_string());
-        let mut findings = judge(&zones, &self.blobs.repair(), &dir);
-        if findings.is_empty() {
-            findings.push(all_is_well(&zones, self.blobs.copies(), self.backup.is_some()));
+        let copy = self.catalog.copy_status();
+        let of_copy = self.copying.findings(&zones, &copy, &dir);
+        if zones.len() < 2 {
+            return of_copy;
         }
+        let holders = [copy.zone, copy.leaving].into_iter().flatten().collect::<Vec<_>>();
+        let mut findings = judge(&zones, (&self.blobs.repair(), holders.as_slice()), &dir);
+        if findings.is_empty() {
+            findings.push(all_is_well(
+                &zones,
+                self.blobs.copies(),
+                (self.backup.is_some(), self.copying.wanted),
+            ));
+        }
+        findings.extend(of_copy);
         let places = zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
         findings.extend(zones_on_one_disk(places).iter().map(on_one_disk));
         findings
@@ -32,7 +40,7 @@ fn on_one_disk((a, b): &(String, String)) -> Finding {
 }
 
 /// What is to be said of one zone.
-fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
+fn judge_zone(zone: &ZoneUsage, (repair, holders): (&Repair, &[String]), dir: &str) -> Option<Finding> {
     let name = &zone.name;
     if zone.state == "removed" {
         let text = format!("zone {name} is not configured any more, and rows name bodies in it");
@@ -68,6 +76,10 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
     if zone.state != "draining" {
         return None;
     }
+    if holders.contains(name) {
+        let text = format!("zone {name} drains: the catalog's copy has not left it yet");
+        return Some(Finding::note("zone", text, format!("wait for it: firn doctor {dir}")));
+    }
     Some(if zone.live.get() == 0 {
         let fix = "take it out of the configuration and restart";
         Finding::note("zone", format!("zone {name} is drained: nothing lies in it"), fix)
@@ -81,8 +93,9 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
     })
 }
 
-fn judge(zones: &[ZoneUsage], repair: &Repair, dir: &str) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = zones.iter().filter_map(|zone| judge_zone(zone, repair, dir)).collect();
+fn judge(zones: &[ZoneUsage], (repair, holders): (&Repair, &[String]), dir: &str) -> Vec<Finding> {
+    let of_zones = zones.iter().filter_map(|zone| judge_zone(zone, (repair, holders), dir));
+    let mut findings: Vec<Finding> = of_zones.collect();
     if repair.lost_blobs > 0 {
         let text = format!(
             "{} ({}) can't be read in any zone",
@@ -109,13 +122,21 @@ fn judge(zones: &[ZoneUsage], repair: &Repair, dir: &str) -> Vec<Finding> {
     findings
 }
 
-fn all_is_well(zones: &[ZoneUsage], copies: usize, has_backup: bool) -> Finding {
+fn all_is_well(zones: &[ZoneUsage], copies: usize, (has_backup, has_copy): (bool, bool)) -> Finding {
     let bodies = format!("{copies} copies of bodies in {} zones", zones.len());
+    if has_copy {
+        // What there is to say of that is a line of its own.
+        return Finding::fine("zone", bodies);
+    }
     if has_backup {
         return Finding::fine("zone", format!("{bodies}; the catalog has its backup"));
     }
     let text = format!("{bodies}; the catalog lies in the data directory alone");
-    Finding::note("zone", text, "keep a backup of the catalog: set backup.target")
+    Finding::note(
+        "zone",
+        text,
+        "keep a backup of the catalog (backup.target), or a copy in a zone (copies.catalog = true)",
+    )
 }
 
 #[cfg(test)]
@@ -123,6 +144,8 @@ mod tests {
     use super::{all_is_well, judge, on_one_disk};
     use engine::blob::{Repair, ZoneUsage};
     use engine::unit::ByteCount;
+
+    const NONE: &[String] = &[];
 
     fn zone(name: &str) -> ZoneUsage {
         ZoneUsage {
@@ -142,12 +165,26 @@ mod tests {
     #[test]
     fn a_backup_is_asked_for_where_none_runs() {
         let zones = [zone("a"), zone("b")];
-        assert!(judge(&zones, &Repair::default(), "d").is_empty());
-        let none = all_is_well(&zones, 2, false);
+        assert!(judge(&zones, (&Repair::default(), NONE), "d").is_empty());
+        let none = all_is_well(&zones, 2, (false, false));
         assert!(none.ok && none.detail.starts_with("2 copies of bodies in 2 zones"), "{none:?}");
         assert!(none.fix.is_some_and(|fix| fix.contains("backup.target")));
-        let runs = all_is_well(&zones, 2, true);
-        assert!(runs.ok && runs.fix.is_none(), "{runs:?}");
+        for has in [(true, false), (false, true)] {
+            let runs = all_is_well(&zones, 2, has);
+            assert!(runs.ok && runs.fix.is_none(), "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_drains_is_not_drained_before_the_catalogs_copy_has_left_it() {
+        let drained = ZoneUsage { state: "draining", live: ByteCount::ZERO, ..zone("b") };
+        let holders = ["b".to_owned()];
+        let findings = judge(&[zone("a"), drained], (&Repair::default(), &holders[..]), "d");
+        assert!(
+            findings.iter().any(|finding| finding.detail.contains("has not left it yet")),
+            "{findings:?}"
+        );
+        assert!(!findings.iter().any(|finding| finding.detail.contains("is drained")), "{findings:?}");
     }
 
     #[test]
@@ -183,7 +220,7 @@ mod tests {
             (zone("b"), lost, false, "1 body (0 B) can't be read", "bring the zone back"),
             (zone("b"), walking, true, "about 90s left", "firn status d"),
         ] {
-            let findings = judge(&[zone("a"), second], &repair, "d");
+            let findings = judge(&[zone("a"), second], (&repair, NONE), "d");
             let found = findings.iter().find(|finding| finding.detail.contains(says));
             let found = found.unwrap_or_else(|| panic!("{says}: {findings:?}"));
             assert!(found.ok == ok && found.fix.as_ref().is_some_and(|line| line.contains(fix)), "{found:?}");

@@ -47,8 +47,8 @@ pub(crate) struct Server {
     /// Allow addresses other than loopback without TLS: what is sent can then be read on the way.
     #[arg(long, env = "FIRN_INSECURE_HTTP", hide_env_values = true)]
     pub(crate) insecure_http: bool,
-    /// Give up for good what a start was refused for: commits sealed to another recovery key than it was recovered with, or those of a
-    /// newer catalog than the one that is there; said once.
+    /// Give up for good what a start was refused for: commits sealed to another recovery key than it was recovered with, those of a
+    /// newer catalog than the one that is there, or what only a zone's copy of it knows; said once.
     #[arg(long)]
     pub(crate) accept_loss: bool,
     /// What is logged: error, warn, info, debug, trace, or a filter like info,web=debug [default: info, on a terminal without a line
@@ -314,10 +314,14 @@ pub(crate) struct Recover {
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) from: String,
+    #[arg(long, value_name = "TARGET", required_unless_present = "from_zone")]
+    pub(crate) from: Option<String>,
+    /// In the place of a backup, a zone that has the catalog's copy (copies.catalog): the first directory of its [[zone]]. No server may run
+    /// on it.
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["from", "key", "base", "life", "credentials_file"])]
+    pub(crate) from_zone: Option<PathBuf>,
     /// A file with the recovery key; `-` reads it from standard input. Given several times, each file takes the key that opens it.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "from_zone")]
     pub(crate) key: Vec<PathBuf>,
     /// The version of the base to begin with, where the newest one is damaged: the refusal names the one before it.
     #[arg(long, value_name = "VERSION")]

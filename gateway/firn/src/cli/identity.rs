@@ -1,8 +1,10 @@
 //! Verbs of users, groups, roles, policies and keys.
 
 use super::options::Connected;
+use crate::text::parse_duration;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A name that IAM has given.
 #[derive(Debug, Args)]
@@ -43,6 +45,19 @@ pub(crate) struct Creation {
     pub(crate) path: Option<String>,
 }
 
+/// `firn user password`.
+#[derive(Debug, Args)]
+pub(crate) struct Password {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Have the user set another one at the first sign-in.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Read it from stdin, a line, and ask the terminal nothing.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
 /// `firn user`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
@@ -50,6 +65,8 @@ pub(crate) enum User {
     Ls(Connected<Below>),
     /// Make a user. It may nothing until a policy lets it, and has no key.
     Create(Connected<Creation>),
+    /// Give a user a password, in place of the one that it may have.
+    Password(Connected<Password>),
     /// Remove a user.
     Rm(Connected<Removal>),
 }
@@ -199,4 +216,27 @@ pub(crate) enum Key {
     Disable(Connected<KeyId>),
     /// Remove an access key.
     Rm(Connected<KeyRemoval>),
+}
+
+/// `firn login`.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The user.
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    /// The account, by its number or alias [default: the appliance's].
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// The code that the user's second factor shows [default: the terminal is asked].
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Set another password, where one has to be set.
+    #[arg(long)]
+    pub(crate) new_password: bool,
+    /// Read passwords from stdin, a line each, the new one last, and ask the terminal nothing.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// How long the session lasts: 15m to 36h [default: 12h].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) expires: Option<Duration>,
 }

@@ -6,6 +6,8 @@
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
 //!   identity   verbs of users, groups, roles, policies and keys
 //!   vault      verbs of vaults
+//!   audit      verbs of the audit trail
+//!   kms        verbs of managed keys
 //!   options    groups of options that several of them take · uri  names of places
 //! ```
 //!
@@ -14,7 +16,9 @@
 #![expect(clippy::doc_markdown, reason = "the texts are read on a terminal, as they are")]
 
 mod appliance;
+mod audit;
 mod identity;
+mod kms;
 mod lifecycle;
 mod object;
 mod options;
@@ -26,9 +30,14 @@ pub(crate) use appliance::{
     Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone,
     ZoneAdd, ZoneName, ZoneReplace,
 };
+pub(crate) use audit::{Audit, AuditKeys, AuditSearch, AuditTail, AuditVerify, EventFilter, Span, When};
 pub(crate) use identity::{
-    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
-    PolicyCreation, Removal, Role, RoleCreation, User,
+    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Login, Membership, Password,
+    Policy, PolicyCreation, Removal, Role, RoleCreation, User,
+};
+pub(crate) use kms::{
+    Kms, KmsAlias, KmsAliasName, KmsCreation, KmsDeletion, KmsGrant, KmsGrantId, KmsKey, KmsNewAlias,
+    KmsNewGrant, KmsNewPolicy, KmsPolicy, KmsRotation,
 };
 pub(crate) use lifecycle::{
     Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
@@ -158,7 +167,15 @@ pub(crate) enum ClientVerb {
     /// Look after access keys.
     #[command(subcommand)]
     Key(Key),
-    /// Rebuild a lost data directory from its backup.
+    /// Look after the keys that encrypt, of KMS.
+    #[command(subcommand)]
+    Kms(Kms),
+    /// Read the audit trail: who did what, and whether its files are as they were written.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Sign in by a password: eval "$(firn login USER)" lets every AWS tool in for a while.
+    Login(Connected<Login>),
+    /// Rebuild a lost data directory from its backup, or a zone.
     Recover(Recover),
     /// Check a configuration file.
     #[command(subcommand)]

@@ -125,6 +125,7 @@ pub(super) struct UploadLimit {
 pub(super) struct Copies {
     pub(super) count: Option<u64>,
     pub(super) short: Option<String>,
+    pub(super) catalog: bool,
 }
 
 #[derive(Deserialize)]

@@ -324,6 +324,10 @@ fn zones_have_names_and_places_of_their_own() {
     assert_eq!(config.zones[1].directories.len(), 2);
     assert_eq!((config.copies.count, config.copies.short), (Some(2), engine::blob::Short::Accept));
     assert!(load_text("", &Overrides::default()).unwrap().zones.is_empty());
+    assert!(!config.copies.catalog, "off unless it is asked for");
+    assert!(
+        load_text(&format!("{a}[copies]\ncatalog = true"), &Overrides::default()).unwrap().copies.catalog
+    );
     for (text, wanted) in [
         (format!("{a}{a}"), "use zone.name in firn.toml: a stands twice"),
         (
@@ -347,6 +351,10 @@ fn zones_have_names_and_places_of_their_own() {
         (
             "[copies]\ncount = 2".to_owned(),
             "use copies.count in firn.toml: 2 copies want as many zones, and there is one",
+        ),
+        (
+            "[copies]\ncatalog = true".to_owned(),
+            "use copies.catalog in firn.toml: there is no [[zone]] that a copy could lie in",
         ),
         (format!("{a}[copies]\nshort = \"no\""), "use copies.short in firn.toml: \"no\" is none of"),
         ("[[zone]]\ndirectory = \"/mnt\"".to_owned(), "missing field `name`"),

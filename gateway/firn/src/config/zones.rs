@@ -22,6 +22,8 @@ pub(crate) struct CopiesConfig {
     pub(crate) count: Option<usize>,
     /// What becomes of a body that finds fewer.
     pub(crate) short: Short,
+    /// Whether a zone has a copy of the catalog, with keys and small bodies.
+    pub(crate) catalog: bool,
 }
 
 impl CopiesConfig {
@@ -98,7 +100,12 @@ pub(super) fn copies(raw: &raw::Copies, zones: &[ZoneConfig], bad: Bad<'_>) -> R
             return Err(bad("copies.short", format!("{other:?} is none of \"refuse\", \"accept\"")));
         }
     };
-    Ok(CopiesConfig { count: raw.count.and_then(|count| usize::try_from(count).ok()), short })
+    if raw.catalog && zones.is_empty() {
+        let why = "there is no [[zone]] that a copy could lie in: name one on another disk than the data directory's (firn zone add)";
+        return Err(bad("copies.catalog", why.to_owned()));
+    }
+    let count = raw.count.and_then(|count| usize::try_from(count).ok());
+    Ok(CopiesConfig { count, short, catalog: raw.catalog })
 }
 
 /// The text of a configuration with one more zone at its end, and what it says. The pool of one that names no zone becomes the

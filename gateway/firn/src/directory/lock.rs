@@ -45,6 +45,14 @@ impl Lock {
         }
     }
 
+    /// The same of a file that may not be there.
+    pub(crate) fn hold_if_there(path: &Path) -> Result<Option<Self>> {
+        match Self::hold(path) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            held => held.map(Some),
+        }
+    }
+
     /// Who holds a directory's lock: a process id, or "unknown"; `None` when nobody does.
     pub(crate) fn holder(dir: &Path) -> std::io::Result<Option<String>> {
         let mut file = match durable::open_regular(&dir.join(LOCK)) {

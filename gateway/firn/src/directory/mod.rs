@@ -120,6 +120,14 @@ fn real(path: &Path) -> Option<PathBuf> {
     Some(real)
 }
 
+/// Whether a place is a directory or lies in it, by whatever links, and also where it is not there yet.
+pub(crate) fn lies_in(place: &Path, dir: &Path) -> bool {
+    match (real(place), real(dir)) {
+        (Some(place), Some(dir)) => place.starts_with(dir),
+        _ => place.starts_with(dir),
+    }
+}
+
 /// Where the segment files of the appliance in `dir` lie, those of the first zone where there are several.
 pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
     let first = config.zones.first().and_then(|zone| zone.directories.first());

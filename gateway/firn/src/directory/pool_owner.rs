@@ -176,6 +176,8 @@ pub(crate) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entr
     let (in_pool, in_dir) = (pool.join(IN_POOL), dir.join(IN_DIR));
     if !in_dir.try_exists()? {
         let owner = Owner::new(marker, entropy);
+        // Whoever runs on it has locked the file that would be replaced.
+        let _nobody = Lock::hold_if_there(&in_pool)?;
         engine::file::replace(&in_pool, owner.encode().as_bytes())?;
         engine::file::replace(&in_dir, owner.encode().as_bytes())?;
     }
@@ -236,12 +238,18 @@ pub(super) fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
 /// above all.
 fn of_a_lost_one(pool: &Path) -> Failure {
     let shown = pool.display();
+    // Where a zone keeps its copy of the catalog.
+    let how = if pool.join(layout::CATALOG).is_dir() {
+        format!("firn recover DIR --from-zone {}", quote_sh(&shown.to_string()))
+    } else {
+        "firn recover".to_owned()
+    };
     Failure::new(
         Exit::Conflict,
         format!("start a new appliance on the pool {shown}: it holds the bodies of another"),
     )
     .hint(format!(
-        "bring that one back first (firn recover), or name an empty directory as pool.directory: ls {}",
+        "bring that one back first ({how}), or name an empty directory as pool.directory: ls {}",
         quote_sh(&shown.to_string())
     ))
 }

@@ -105,6 +105,24 @@ fn another_appliance_of_one_account_is_another() {
 }
 
 #[test]
+fn a_recovered_directory_takes_nothing_from_one_that_runs() {
+    let world = world();
+    check(&world, "one").unwrap();
+    let runs = claim(&world.path("one"), &world.path("pool"), &world.marker("one"), &world.entropy).unwrap();
+    let before = mark(&world);
+    world.make("recovered", "111111111111");
+    check(&world, "recovered").unwrap();
+    let take =
+        || claim(&world.path("recovered"), &world.path("pool"), &world.marker("recovered"), &world.entropy);
+    let refused = take().unwrap_err();
+    assert!(format!("{refused:#}").contains("another firn"), "{refused:#}");
+    assert_eq!(mark(&world), before);
+    drop(runs);
+    drop(take().unwrap());
+    assert_ne!(mark(&world), before);
+}
+
+#[test]
 fn a_copied_directory_does_not_run_beside_the_original() {
     let world = world();
     start(&world, "one").unwrap();

@@ -343,6 +343,8 @@ fn mark(path: &Path, zone: &str, marker: &Marker, incarnation: u128) -> anyhow::
     if let Some(place) = path.parent() {
         std::fs::create_dir_all(place).with_context(|| format!("create {}", place.display()))?;
     }
+    // Whoever runs on it has locked the file that would be replaced.
+    let _nobody = Lock::hold_if_there(path)?;
     Ok(engine::file::replace(path, bytes.as_bytes())?)
 }
 

@@ -84,6 +84,7 @@ facts! {
         compliance_clock: Clock,
         backup: OnOff<Backup>,
         copies: u64,
+        catalog_copy: OnOff<CatalogCopy>,
         zones: Vec<Zone>,
     }
 }
@@ -111,6 +112,9 @@ pub(crate) struct Status {
     /// Access logs, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) access_logs: Option<AccessLogs>,
+    /// Trails, where there are any, and what was lost of the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<Asked<Audit>>,
     /// Quotas, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quotas: Option<Asked<Quotas>>,
@@ -185,6 +189,21 @@ facts! {
 facts! {
     /// What the sequencer did.
     Catalog { commits: u64, conflicts: u64, groups: u64, syncs: u64, log_bytes: u64 }
+}
+
+facts! {
+    /// The catalog's copy in a zone.
+    CatalogCopy {
+        on: bool,
+        state: String,
+        zone: String,
+        since: String,
+        reason: String,
+        epoch: u64,
+        base_version: u64,
+        parted: u64,
+        leaving: String,
+    }
 }
 
 facts! {
@@ -315,6 +334,25 @@ facts! {
 facts! {
     /// A log that can't be written.
     FailingLog { bucket: String, target: String, since: String, error: String }
+}
+
+facts! {
+    /// The audit trail.
+    Audit { lost: u64, trail_count: u64, trails: Vec<Trail> }
+}
+
+facts! {
+    /// A trail.
+    Trail {
+        arn: String,
+        bucket: String,
+        logging: bool,
+        validates: bool,
+        delivered: String,
+        digested: String,
+        waiting: ByteCount,
+        error: String,
+    }
 }
 
 facts! {
@@ -587,6 +625,7 @@ mod tests {
             let status: Status = serde_json::from_value(document.clone()).unwrap();
             // Newer than these documents, so nobody knows.
             document["pool"]["broken_rows"] = Value::Null;
+            document["catalog_copy"] = Value::Null;
             assert_eq!(json!(status), document);
         }
     }

@@ -101,6 +101,7 @@ struct TopicReport {
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 struct ConfigReport {
     file: String,
     /// What of the environment wins over the file.
@@ -131,6 +132,7 @@ struct ConfigReport {
     remote: Option<String>,
     copies: Option<usize>,
     accepts_fewer_copies: bool,
+    copies_catalog: bool,
     topics: Vec<TopicReport>,
     events_waiting_max: u64,
     access_logs_every_ms: u64,
@@ -246,6 +248,9 @@ impl ConfigReport {
             let short = if self.accepts_fewer_copies { "accepted" } else { "refused" };
             writeln!(out, "  copies        {copies}; bodies that find fewer zones are {short}")?;
         }
+        if self.copies_catalog {
+            writeln!(out, "  catalog       has a copy in a zone, with keys and small bodies")?;
+        }
         Ok(())
     }
 }
@@ -359,6 +364,7 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
         copies: config.copies.count,
         accepts_fewer_copies: config.copies.short == Short::Accept,
+        copies_catalog: config.copies.catalog,
         remote: config.remote.map(|remote| {
             let kept = if remote.keeps_local { ", beside local copies" } else { "" };
             format!("{} in s3://{}/{}{kept}", remote.name, remote.bucket, remote.prefix)

@@ -192,7 +192,7 @@ impl Report for RecoverReport {
 }
 
 /// Makes the directory, for its owner alone, and takes its lock: an appliance that runs there without its marker is one still.
-fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
+pub(super) fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
     if dir.join(MARKER).try_exists()? {
         // It is refused for that.
         return Ok(None);
@@ -203,7 +203,7 @@ fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
 }
 
 /// Takes away what a recovery made that failed before it brought anything.
-fn leave(dir: &Path, was_there: bool) {
+pub(super) fn leave(dir: &Path, was_there: bool) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     let is_lock = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() == LOCK);
     // What can't be removed is in nobody's way.
@@ -238,12 +238,14 @@ fn life_began(text: &str) -> Option<String> {
 }
 
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
+    // There is one: it is required where no zone is named.
+    let from = args.from.unwrap_or_default();
     let keys = args.key.iter().map(|file| read_key(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
     let access =
         Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file, region: None };
     let destination =
-        Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
+        Destination::parse(&from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let was_there = args.dir.is_dir();
@@ -262,7 +264,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
             if lock.is_some() {
                 leave(&args.dir, was_there);
             }
-            return Err(explain(error, &args.from));
+            return Err(explain(error, &from));
         }
     };
     drop(lock);

@@ -2,6 +2,7 @@
 
 mod about;
 mod admin;
+mod audit;
 mod backup;
 mod bucket;
 mod dedup;
@@ -10,17 +11,21 @@ mod door;
 mod env;
 mod extract;
 mod identity;
+mod kms;
 mod lifecycle;
 mod lifecycle_document;
 mod list;
 mod lock;
+mod login;
 mod names;
 mod object;
 mod quota;
+mod recover_zone;
 mod remove;
 mod restore;
 mod status;
 mod transfer;
+mod typed;
 mod undelete;
 mod uploads;
 mod vault;
@@ -65,7 +70,13 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Role(args) => identity::role(session, &args).await,
         ClientVerb::Policy(args) => identity::policy(session, &args).await,
         ClientVerb::Key(args) => identity::key(session, &args).await,
-        ClientVerb::Recover(args) => backup::recover(session, args).await,
+        ClientVerb::Kms(args) => kms::run(session, &args).await,
+        ClientVerb::Audit(args) => audit::run(session, &args).await,
+        ClientVerb::Login(verb) => login::run(session, &verb).await,
+        ClientVerb::Recover(args) => match &args.from_zone {
+            Some(zone) => recover_zone::run(session, &args.dir, zone).await,
+            None => backup::recover(session, args).await,
+        },
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
         ClientVerb::Completions(args) => about::completions(session, &args),

@@ -5,8 +5,8 @@
 use crate::report::Report;
 use crate::report::finding::is_low;
 use crate::report::status::{
-    self, AccessLogs, Asked, Backup, Basics, Because, Bodies, Clock, Disk, Door, Events, HeldLock,
-    Inventories, Lifecycles, OnOff, Pool, Quotas, Remote, Repair, Tls, Topic, Worker, Zone,
+    self, AccessLogs, Asked, Audit, Backup, Basics, Because, Bodies, CatalogCopy, Clock, Disk, Door, Events,
+    HeldLock, Inventories, Lifecycles, OnOff, Pool, Quotas, Remote, Repair, Tls, Topic, Trail, Worker, Zone,
 };
 use crate::text::{about, counted, printable, quote_sh};
 use engine::unit::ByteCount;
@@ -70,9 +70,11 @@ impl Report for Status {
             zones(in_zones, out)?;
         }
         repair(status.repair.as_ref(), out)?;
+        catalog_copy(basics.catalog_copy.as_ref(), out)?;
         remote(status.remote.as_ref(), out)?;
         backup(basics.backup.as_ref(), out)?;
         events(status.events.as_ref(), out)?;
+        audit(status.audit.as_ref(), out)?;
         clock(basics.compliance_clock.as_ref(), out)?;
         workers(status.workers.as_deref().unwrap_or_default(), out)
     }
@@ -159,6 +161,7 @@ fn attention(status: &status::Status, out: &mut dyn Write) -> io::Result<()> {
     inventories(status.inventories.as_ref(), &mut lines);
     lifecycles(status.lifecycle.as_ref(), &mut lines);
     access_logs(status.access_logs.as_ref(), &mut lines);
+    audit_trail(status.audit.as_ref(), &mut lines);
     if let Some(OnOff::On(Tls { days_left: Some(days), .. })) = basics.tls
         && days < CERTIFICATE_DAYS
     {
@@ -231,6 +234,13 @@ fn bodies_at_risk(status: &status::Status, lines: &mut Vec<String>) {
         let bodies = count(at_risk, "body lacks copies or is", "bodies lack copies or are");
         lines.push(format!("{bodies} damaged"));
     }
+    if let Some(OnOff::On(CatalogCopy { on: Some(true), state: Some(state), reason, .. })) =
+        &status.basics.catalog_copy
+        && state == "alone"
+    {
+        let why = reason.as_ref().map_or_else(String::new, |why| format!(": {}", printable(why)));
+        lines.push(format!("the catalog has no copy in a zone{why}"));
+    }
 }
 
 /// Reports that can't be made.
@@ -262,6 +272,27 @@ fn access_logs(logs: Option<&AccessLogs>, lines: &mut Vec<String>) {
     if is_some(logs.dropped) {
         let records = count(logs.dropped, "record", "records");
         lines.push(format!("{records} of access logs lost since the start"));
+    }
+}
+
+/// Records that were lost, and trails that can't write.
+fn audit_trail(audit: Option<&Asked<Audit>>, lines: &mut Vec<String>) {
+    let audit = match audit {
+        None => return,
+        Some(Asked::Failed { error }) => {
+            return lines.push(format!("the trails can't be read: {}", printable(error)));
+        }
+        Some(Asked::Known(audit)) => audit,
+    };
+    if is_some(audit.lost) {
+        let records = count(audit.lost, "record", "records");
+        lines.push(format!("{records} of the audit trail lost since the start"));
+    }
+    for trail in audit.trails.as_deref().unwrap_or_default() {
+        if let Some(error) = &trail.error {
+            let (arn, bucket) = (text(trail.arn.as_ref()), text(trail.bucket.as_ref()));
+            lines.push(format!("{arn} does not write into {bucket}: {}", printable(error)));
+        }
     }
 }
 
@@ -408,6 +439,24 @@ pub(super) fn repair(repair: Option<&Repair>, out: &mut dyn Write) -> io::Result
     }
 }
 
+/// Where the catalog lies besides; nothing where nobody asked for that.
+fn catalog_copy(copy: Option<&OnOff<CatalogCopy>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(OnOff::On(copy)) = copy else { return Ok(()) };
+    let since = copy.since.as_ref().map_or_else(String::new, |since| format!(" since {}", printable(since)));
+    match (copy.state.as_deref(), &copy.zone) {
+        (Some("both"), Some(zone)) => writeln!(out, "catalog    in zone {}, too{since}", printable(zone))?,
+        (Some("joining"), Some(zone)) => {
+            writeln!(out, "catalog    a copy is being made in zone {}", printable(zone))?;
+        }
+        (Some(_), _) => writeln!(out, "catalog    in the data directory alone{since}")?,
+        (None, _) => writeln!(out, "catalog    {UNKNOWN} whether it has its copy")?,
+    }
+    match &copy.leaving {
+        Some(zone) => writeln!(out, "           zone {} is being cleared of what it had", printable(zone)),
+        None => Ok(()),
+    }
+}
+
 fn backup(backup: Option<&OnOff<Backup>>, out: &mut dyn Write) -> io::Result<()> {
     let backup = match backup {
         None => return writeln!(out, "backup     {UNKNOWN}"),
@@ -462,6 +511,32 @@ fn events(events: Option<&Events>, out: &mut dyn Write) -> io::Result<()> {
         if let Some(arn) = &topic.arn {
             writeln!(out, "             {}", printable(arn))?;
         }
+    }
+    Ok(())
+}
+
+/// The trails of the audit trail.
+fn audit(audit: Option<&Asked<Audit>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(Asked::Known(audit)) = audit else { return Ok(()) };
+    writeln!(out, "audit      {}", count(audit.trail_count, "trail", "trails"))?;
+    for trail in audit.trails.as_deref().unwrap_or_default() {
+        let Trail { logging, delivered, digested, waiting, .. } = trail;
+        let arn = text(trail.arn.as_ref());
+        let logs = match logging {
+            Some(true) => "logs to",
+            Some(false) => "is stopped; its files are in",
+            None => "writes to",
+        };
+        writeln!(
+            out,
+            "  {:10} {logs} {}, last file {}, last digest {}, {} wait",
+            arn.rsplit('/').next().unwrap_or_default(),
+            text(trail.bucket.as_ref()),
+            text_or_none(delivered.as_ref()),
+            text_or_none(digested.as_ref()),
+            bytes(*waiting)
+        )?;
+        writeln!(out, "             {arn}")?;
     }
     Ok(())
 }
@@ -603,6 +678,15 @@ mod tests {
             topic("new-objects", Some("https://192.0.2.9/in"), 4, 0, Some("2026-01-31T12:00:00.000Z")),
             topic("gone", None, 3, 2, None),
         ] });
+        let trail = |name: &str, logging: bool, delivered: Option<&str>, error: Option<&str>| {
+            json!({
+                "arn": format!("arn:aws:cloudtrail:us-east-1:123456789012:trail/{name}"), "bucket": "logs", "logging": logging,
+                "validates": true, "delivered": delivered, "digested": null, "waiting": 2048, "error": error,
+            })
+        };
+        status["audit"] = json!({ "lost": 2, "trail_count": 2, "trails": [
+            trail("all", true, Some("2026-01-31T12:00:00.000Z"), Some("NoSuchBucket")), trail("old", false, None, None),
+        ] });
         status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": true }]);
         status["debug_day_ms"] = 10_000.into();
         status["workers"] =
@@ -616,6 +700,7 @@ mod tests {
             "version": "9", "ready": false, "of_a_newer_one": { "a": 1 },
             "backup": { "on": true, "target": "t" }, "repair": {}, "events": { "topics": [{ "topic": "t" }] },
             "zones": [{ "name": "a" }, { "name": "b" }], "remote": { "name": "far" }, "pool": {}, "bodies": {},
+            "audit": { "trails": [{}] },
         }));
         insta::assert_snapshot!(screen);
         let nothing = people(json!({}));

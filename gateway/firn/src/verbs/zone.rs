@@ -9,6 +9,7 @@ use crate::directory::{
     zones_on_one_disk,
 };
 use crate::exit::{Exit, Failure};
+use crate::layout::CATALOG;
 use crate::report::Report;
 use crate::report::status::{Basics, Status, Zone as ZoneFacts};
 use crate::session::Session;
@@ -186,6 +187,8 @@ fn rewrite(file: &Path, text: &str) -> anyhow::Result<()> {
 struct Replaced {
     zone: String,
     directories: Vec<String>,
+    /// The data directory shares the catalog with it, which its disk had.
+    had_the_catalog: bool,
 }
 
 impl Report for Replaced {
@@ -195,6 +198,12 @@ impl Report for Replaced {
         }
         for directory in &self.directories {
             writeln!(out, "zone {}: {directory} is taken as empty", self.zone)?;
+        }
+        if self.had_the_catalog {
+            writeln!(
+                out,
+                "the lost disk had the catalog's copy, and may have known more: a start wants --accept-loss, once"
+            )?;
         }
         writeln!(out, "start the server; firn zone ls tells how far its copies are")
     }
@@ -210,5 +219,12 @@ fn replace(session: &Session, args: &ZoneReplace) -> anyhow::Result<Exit> {
     let _lock = Lock::take(&args.at.dir)?;
     let directories = replace_zone(&args.at.dir, &config.zones, &args.zone)?;
     let directories = directories.iter().map(|dir| dir.display().to_string()).collect();
-    session.output.print(&Replaced { zone: args.zone.clone(), directories })
+    let shared = engine::catalog::copy::shared_with(&args.at.dir.join(CATALOG))?;
+    let had_the_catalog = shared.as_ref() == Some(&args.zone)
+        && config
+            .zones
+            .iter()
+            .filter(|zone| zone.name == args.zone)
+            .all(|zone| zone.directories.first().is_some_and(|first| !first.join(CATALOG).is_dir()));
+    session.output.print(&Replaced { zone: args.zone.clone(), directories, had_the_catalog })
 }

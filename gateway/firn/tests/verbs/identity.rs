@@ -5,7 +5,7 @@ use crate::support::{Appliance, Ran};
 use std::fs;
 
 /// A verb with the keys of a user.
-fn run_as(appliance: &Appliance, key: &serde_json::Value, args: &[&str]) -> Ran {
+pub(crate) fn run_as(appliance: &Appliance, key: &serde_json::Value, args: &[&str]) -> Ran {
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     let mut command = appliance.command(args);
     command.env("AWS_ACCESS_KEY_ID", text("access_key_id"));
@@ -138,4 +138,47 @@ fn an_action_that_matches_nothing_is_warned_about() {
     let trust = r#"{"Effect":"Allow","Principal":{"AWS":"*"},"Action":["sts:AssumeRole","sts:AssumRole"]}"#;
     let made = appliance.ok(&["role", "create", "job", "--trust-policy", &write("trust", trust)]);
     assert!(made.err.contains(r#"warning: Statement[0].Action: "sts:AssumRole""#), "{made:?}");
+}
+
+/// A verb that reads lines from stdin.
+fn typed(appliance: &Appliance, args: &[&str], lines: &str) -> Ran {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut command = appliance.command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn a_user_signs_in_by_a_password() {
+    let (_root, appliance) = start();
+    appliance.ok(&["user", "create", "ann"]);
+    appliance.ok(&["policy", "attach", "arn:aws:iam::aws:policy/AdministratorAccess", "--user", "ann"]);
+    let set = ["user", "password", "ann", "--once", "--password-stdin"];
+    assert_eq!(typed(&appliance, &set, "short\n").code, 2, "not as the rules have it");
+    let made = typed(&appliance, &set, "Correct-horse-1\n");
+    assert!(made.code == 0 && made.out.contains("next: eval \"$(firn login ann)\""), "{made:?}");
+    let login = ["login", "ann", "--password-stdin"];
+    let wrong = typed(&appliance, &login, "Correct-horse-2\n");
+    assert!(wrong.code == 5 && wrong.out.is_empty(), "{wrong:?}");
+    let first = typed(&appliance, &login, "Correct-horse-1\n");
+    assert!(first.code == 5 && first.err.contains("--new-password"), "{first:?}");
+    let new = [&login[..], &["--new-password"]].concat();
+    let changed = typed(&appliance, &new, "Correct-horse-1\nBattery-staple-2\n");
+    assert!(changed.code == 0 && changed.out.contains("export AWS_SESSION_TOKEN="), "{changed:?}");
+    let json = typed(&appliance, &[&login[..], &["--json"]].concat(), "Battery-staple-2\n").json();
+    let text = |name: &str| json[name].as_str().unwrap().to_owned();
+    assert!(text("arn").ends_with(":user/ann"));
+    let mut command = appliance.command(&["user", "ls"]);
+    command.env("AWS_ACCESS_KEY_ID", text("access_key_id"));
+    command.env("AWS_SECRET_ACCESS_KEY", text("secret_access_key"));
+    let listed: Ran = command.env("AWS_SESSION_TOKEN", text("session_token")).output().unwrap().into();
+    assert!(listed.code == 0 && listed.out.contains("ann"), "{listed:?}");
+    // It goes with its user.
+    assert_eq!(appliance.run(&["user", "rm", "ann"]).code, 8);
+    let removed = appliance.ok(&["user", "rm", "-r", "ann"]);
+    assert!(removed.out.contains("removed the password of ann"), "{removed:?}");
+    assert_eq!(typed(&appliance, &login, "Battery-staple-2\n").code, 5);
 }

@@ -182,6 +182,17 @@ fn a_portal_is_no_endpoint_to_any_verb() {
         &["role", "ls"],
         &["policy", "ls"],
         &["policy", "attach", "arn:aws:iam::123456789012:policy/p", "--user", "bob"],
+        &["audit", "search"],
+        &["audit", "tail"],
+        &["audit", "keys"],
+        &["audit", "verify", "--trail", "all"],
+        &["audit", "verify", "s3://bkt"],
+        &["kms", "ls"],
+        &["kms", "create"],
+        &["kms", "enable", "k"],
+        &["kms", "rotate", "k"],
+        &["kms", "policy", "show", "k"],
+        &["kms", "grant", "revoke", "k", "g"],
     ];
     // A page as it is made on the spot; one that lies there as a file; what a framework answers to anything.
     let of_file = "content-type: text/html\r\netag: \"65a1b2c3-21\"\r\nlast-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";

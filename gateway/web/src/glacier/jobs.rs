@@ -7,7 +7,7 @@ use archive::inventory::{Description, Format, Selection, date_with_millis};
 use archive::retrieval::{JobState, Subject, Tier};
 use archive::tree_hash::ByteRange;
 use archive::vault::{Error, JobInfo, Vaults, Wanted};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use serde::Deserialize;
@@ -180,9 +180,11 @@ pub(super) async fn output(call: &Call) -> Result<Answer, GlacierError> {
     };
     let info = call.vaults.job(call.account, &vault, job).await?;
     let range = asked.map(|range| range.first()..range.last().saturating_add(1).min(info.output));
-    let (info, bytes) = call.vaults.output(call.account, &vault, job, range.clone()).await?;
+    let (info, mut bytes) = call.vaults.output(call.account, &vault, job, range.clone()).await?;
     let length = range.as_ref().map_or(info.output, |range| range.end - range.start);
-    let bytes = bytes.map(|item| item.map_err(streamed)).boxed();
+    // What fails at once is told as an error: behind a head, only the connection could say so.
+    let first = bytes.next().await.transpose()?;
+    let bytes = stream::iter(first.map(Ok)).chain(bytes.map(|item| item.map_err(streamed))).boxed();
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut answer = answer_stream(status, bytes, length);
     let headers = answer.headers_mut();

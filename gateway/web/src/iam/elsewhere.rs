@@ -79,31 +79,6 @@ pub(super) static DELEGATION: &[Row] = missing!(
     "UpdateDelegationRequest",
 );
 
-pub(super) static PASSWORDS: &[Row] = missing!(
-    "iam",
-    "there are no passwords yet",
-    "ChangePassword",
-    "CreateLoginProfile",
-    "DeleteAccountPasswordPolicy",
-    "DeleteLoginProfile",
-    "UpdateAccountPasswordPolicy",
-    "UpdateLoginProfile",
-);
-
-pub(super) static MFA: &[Row] = missing!(
-    "iam",
-    "there are no second factors yet",
-    "CreateVirtualMFADevice",
-    "DeactivateMFADevice",
-    "DeleteVirtualMFADevice",
-    "EnableMFADevice",
-    "GetMFADevice",
-    "ListMFADeviceTags",
-    "ResyncMFADevice",
-    "TagMFADevice",
-    "UntagMFADevice",
-);
-
 pub(super) static OIDC: &[Row] = missing!(
     "iam",
     "there are no OIDC providers yet",
@@ -134,11 +109,7 @@ pub(super) static PROFILES: &[Row] = missing!(
 pub(super) static REPORTS: &[Row] = missing!(
     "iam",
     "it is not built yet",
-    "GenerateCredentialReport",
-    "GenerateServiceLastAccessedDetails",
     "GetAccountAuthorizationDetails",
-    "GetCredentialReport",
-    "GetServiceLastAccessedDetails",
     "GetServiceLastAccessedDetailsWithEntities",
     "ListPoliciesGrantingServiceAccess",
 );

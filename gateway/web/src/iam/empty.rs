@@ -2,9 +2,7 @@
 //! SDKs and Terraform look for these before they remove a user or role. Making one is answered with `NotImplemented`.
 
 use super::owner;
-use super::shapes::{
-    ASSIGNMENT_STATUS, EXISTING_USER_NAME, MARKER, MAX_ITEMS, PATH_PREFIX, ROLE_NAME, SERVICE_NAME, USER_NAME,
-};
+use super::shapes::{EXISTING_USER_NAME, MARKER, MAX_ITEMS, PATH_PREFIX, ROLE_NAME, SERVICE_NAME, USER_NAME};
 use crate::query::shape::{Shape, opt, req};
 use crate::query::{About, Call, QueryError, Reply, Row, done, row};
 use security::identity::Owner;
@@ -37,28 +35,6 @@ pub(super) static ROWS: &[Row] = &[
         errors: &["ServiceFailure"],
         state: done!(saml),
         ..row!("iam", "ListSAMLProviders")
-    },
-    Row {
-        about: About::Named("user", "UserName"),
-        keys: &["aws:ResourceTag/NAME", "iam:ResourceTag/NAME"],
-        parameters: &[
-            opt("UserName", &EXISTING_USER_NAME),
-            opt("Marker", &MARKER),
-            opt("MaxItems", &MAX_ITEMS),
-        ],
-        errors: &["NoSuchEntity", "ServiceFailure"],
-        state: done!(mfa),
-        ..row!("iam", "ListMFADevices")
-    },
-    Row {
-        about: About::Account,
-        parameters: &[
-            opt("AssignmentStatus", &ASSIGNMENT_STATUS),
-            opt("Marker", &MARKER),
-            opt("MaxItems", &MAX_ITEMS),
-        ],
-        state: done!(virtual_mfa),
-        ..row!("iam", "ListVirtualMFADevices")
     },
     Row {
         about: About::Named("user", "UserName"),
@@ -101,20 +77,6 @@ pub(super) static ROWS: &[Row] = &[
         state: done!(credentials),
         ..row!("iam", "ListServiceSpecificCredentials")
     },
-    Row {
-        about: About::Named("user", "UserName"),
-        keys: &["aws:ResourceTag/NAME", "iam:ResourceTag/NAME"],
-        parameters: &[opt("UserName", &USER_NAME)],
-        errors: &["NoSuchEntity", "ServiceFailure"],
-        state: done!(login),
-        ..row!("iam", "GetLoginProfile")
-    },
-    Row {
-        about: About::Account,
-        errors: &["NoSuchEntity", "ServiceFailure"],
-        state: done!(password_policy),
-        ..row!("iam", "GetAccountPasswordPolicy")
-    },
 ];
 
 //doc
@@ -142,14 +104,6 @@ async fn exists(call: &Call) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn absent(what: &str) -> QueryError {
-    QueryError::new(
-        http::StatusCode::NOT_FOUND,
-        "NoSuchEntity",
-        format!("There is no {what}: there are no passwords yet."),
-    )
-}
-
 async fn profiles(call: &Call) -> Result<Reply, QueryError> {
     Ok(none(call, "InstanceProfiles", true))
 }
@@ -165,15 +119,6 @@ async fn oidc(call: &Call) -> Result<Reply, QueryError> {
 
 async fn saml(call: &Call) -> Result<Reply, QueryError> {
     Ok(none(call, "SAMLProviderList", false))
-}
-
-async fn mfa(call: &Call) -> Result<Reply, QueryError> {
-    exists(call).await?;
-    Ok(none(call, "MFADevices", true))
-}
-
-async fn virtual_mfa(call: &Call) -> Result<Reply, QueryError> {
-    Ok(none(call, "VirtualMFADevices", true))
 }
 
 async fn ssh(call: &Call) -> Result<Reply, QueryError> {
@@ -193,13 +138,4 @@ async fn server(call: &Call) -> Result<Reply, QueryError> {
 async fn credentials(call: &Call) -> Result<Reply, QueryError> {
     exists(call).await?;
     Ok(none(call, "ServiceSpecificCredentials", false))
-}
-
-async fn login(call: &Call) -> Result<Reply, QueryError> {
-    exists(call).await?;
-    Err(absent("login profile"))
-}
-
-async fn password_policy(_call: &Call) -> Result<Reply, QueryError> {
-    Err(absent("password policy"))
 }

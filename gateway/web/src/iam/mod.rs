@@ -7,13 +7,18 @@
 //! docs/iam-actions.md is made of these rows.
 
 mod account;
+mod advisor;
 mod attached;
+mod devices;
 mod elsewhere;
 mod empty;
 mod groups;
 mod inline;
 mod keys;
 mod managed;
+mod passwords;
+mod qr;
+mod reports;
 mod roles;
 mod shapes;
 mod show;
@@ -38,6 +43,10 @@ pub(crate) static SERVICE: Service = Service {
         inline::ROWS,
         tags::ROWS,
         keys::ROWS,
+        passwords::ROWS,
+        devices::ROWS,
+        reports::ROWS,
+        advisor::ROWS,
         account::ROWS,
         simulate::ROWS,
         empty::ROWS,
@@ -46,8 +55,6 @@ pub(crate) static SERVICE: Service = Service {
         elsewhere::LINKED,
         elsewhere::ORGANIZATIONS,
         elsewhere::DELEGATION,
-        elsewhere::PASSWORDS,
-        elsewhere::MFA,
         elsewhere::OIDC,
         elsewhere::PROFILES,
         elsewhere::REPORTS,

@@ -1,8 +1,8 @@
 //! Shapes of IAM's parameters, as its API model (2010-05-08) has them.
 
 use crate::query::shape::{
-    ENDLESS, Shape, alias, anything, description, document, latin, name, opt, path, path_prefix, policy_path,
-    req, tag, text, version_id, word,
+    ENDLESS, Shape, alias, anything, description, digits, document, latin, name, opt, path, path_prefix,
+    policy_path, req, serial, tag, text, version_id, word,
 };
 
 pub(super) const PATH: Shape = text("pathType", (1, 512), r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)", path);
@@ -102,3 +102,17 @@ pub(super) const ORGANIZATION_POLICIES: Shape =
 pub(super) const ASSIGNMENT_STATUS: Shape =
     Shape::Choice { name: "assignmentStatusType", words: &["Assigned", "Unassigned", "Any"] };
 pub(super) const SERVICE_NAME: Shape = text("serviceName", (0, ENDLESS), "", anything);
+pub(super) const PASSWORD: Shape =
+    text("passwordType", (1, 128), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);
+pub(super) const MINIMUM_PASSWORD_LENGTH: Shape =
+    Shape::Number { name: "minimumPasswordLengthType", min: 6, max: 128 };
+pub(super) const MAX_PASSWORD_AGE: Shape = Shape::Number { name: "maxPasswordAgeType", min: 1, max: 1095 };
+pub(super) const PASSWORD_REUSE_PREVENTION: Shape =
+    Shape::Number { name: "passwordReusePreventionType", min: 1, max: 24 };
+pub(super) const SERIAL_NUMBER: Shape = text("serialNumberType", (9, 256), r"[\w+=/:,.@-]+", serial);
+pub(super) const AUTHENTICATION_CODE: Shape = text("authenticationCodeType", (6, 6), r"[\d]+", digits);
+pub(super) const VIRTUAL_MFA_DEVICE_NAME: Shape =
+    text("virtualMFADeviceName", (1, ENDLESS), r"[\w+=,.@-]+", name);
+pub(super) const GRANULARITY: Shape =
+    Shape::Choice { name: "AccessAdvisorUsageGranularityType", words: &["SERVICE_LEVEL", "ACTION_LEVEL"] };
+pub(super) const JOB_ID: Shape = text("jobIDType", (36, 36), "", anything);

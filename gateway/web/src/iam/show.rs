@@ -40,6 +40,9 @@ pub(super) fn user(reply: &mut Reply, user: &User) {
     reply.text("UserId", &user.id);
     reply.text("Arn", &user.arn);
     reply.time("CreateDate", user.created);
+    if let Some(used) = user.password_used {
+        reply.time("PasswordLastUsed", used);
+    }
     boundary(reply, user.boundary.as_deref());
     tags_if_any(reply, &user.tags);
 }

@@ -39,6 +39,11 @@ impl RequestContext {
         Self { head, peer, now, region, row, account, said, purse: Purse::default() }
     }
 
+    /// Where it came from.
+    pub(crate) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
     fn facts(&self) -> Facts<'_> {
         let Self { ref head, peer, now, ref region, account, .. } = *self;
         Facts { head, peer, now, region, account: Some(account) }

@@ -207,15 +207,20 @@ impl From<AuthError> for QueryError {
 impl From<IdentityError> for QueryError {
     fn from(error: IdentityError) -> Self {
         let status = match error.code {
-            Code::AccessDenied => StatusCode::FORBIDDEN,
+            Code::AccessDenied | Code::InvalidAuthenticationCode | Code::PasswordResetRequired => {
+                StatusCode::FORBIDDEN
+            }
             Code::NoSuchEntity => StatusCode::NOT_FOUND,
+            Code::ReportExpired | Code::ReportNotPresent => StatusCode::GONE,
             Code::ConcurrentModification
             | Code::DeleteConflict
             | Code::EntityAlreadyExists
             | Code::LimitExceeded => StatusCode::CONFLICT,
             Code::InvalidInput
+            | Code::InvalidUserType
             | Code::MalformedPolicyDocument
             | Code::PackedPolicyTooLarge
+            | Code::PasswordPolicyViolation
             | Code::UnmodifiableEntity
             | Code::ValidationError => StatusCode::BAD_REQUEST,
             Code::ServiceFailure => StatusCode::INTERNAL_SERVER_ERROR,

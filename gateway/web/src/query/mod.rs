@@ -156,7 +156,7 @@ async fn run(
     let covers = Covers::Document { max: BODY_MAX };
     let verified: Result<_, QueryError> = verify(service.name, (shared, &head), (body, covers), trace).await;
     let Some(Verified { who, region, document }) = verified? else {
-        return Err(unsigned(service, shared, body).await);
+        return unsigned(service, shared, (head, peer), (body, trace)).await;
     };
     let of_url = Form::of_url(head.uri.query().unwrap_or_default())?;
     let mut form = if head.method == Method::GET {
@@ -188,6 +188,9 @@ async fn run(
         for target in [Some(target), renamed.as_ref()].into_iter().flatten() {
             for action in target::actions(row, &args) {
                 let verdict = principal.may(action, &target.arn, account, &asked);
+                if target::is_of_users(identities, &principal, (verdict, action)).await? {
+                    continue;
+                }
                 target::refuse(verdict, &principal, (row, action), target)?;
             }
         }
@@ -229,22 +232,45 @@ fn check_body(head: &request::Parts) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// What is told who has not signed. Some operations need no signature: they bring a proof of their own in their form.
-async fn unsigned(service: &'static Service, shared: &Shared, body: &mut RequestBody) -> QueryError {
+/// What becomes of a request that nobody has signed. Some operations need no signature: they bring a proof of their own in their form.
+async fn unsigned(
+    service: &'static Service,
+    shared: &Arc<Shared>,
+    (head, peer): (request::Parts, Peer),
+    (body, trace): (&mut RequestBody, &mut Trace),
+) -> Result<Reply, QueryError> {
     if !service.rows().any(|row| row.open) {
-        return QueryError::unsigned();
+        return Err(QueryError::unsigned());
     }
-    let read = async {
-        let body = body.collect_unproven(OPEN_BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
-        route(service, &mut Form::of_body(&body)?)
+    let body = body.collect_unproven(OPEN_BODY_MAX, &shared.bodies).await?;
+    let mut form = Form::of_body(&body)?;
+    let row = route(service, &mut form)?;
+    let function = match row.state {
+        State::Missing(why) if row.open => return Err(QueryError::not_implemented(row.name, why)),
+        State::Done(function) if row.open => function,
+        State::Missing(_) | State::Done(_) => return Err(QueryError::unsigned()),
     };
-    match read.await {
-        Ok(Row { name, open: true, state: State::Missing(why), .. }) => {
-            QueryError::not_implemented(name, why)
-        }
-        Ok(_) => QueryError::unsigned(),
-        Err(error) => error,
+    trace.operation = row.name;
+    let args = read::read(form, row.name, row.parameters)?;
+    let (now, region, account) = (shared.clock.now(), shared.region.clone(), shared.account);
+    let context = RequestContext::new((Arc::new(head), peer), (now, region), (row, account), Vec::new());
+    let (shared, principal) = (Arc::clone(shared), Principal::Anonymous);
+    let call = Call { shared, service, row, principal, account, args, context, after: None };
+    let outcome = function(&call).await;
+    if let Err(error) = &outcome {
+        debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
     }
+    if outcome.is_ok() || names_user(&call).await? {
+        trace.said.parameters = call.args.shown(allow::parameter);
+    }
+    outcome
+}
+
+/// Whether a request names a user who is there: what somebody has typed in its place may be a password, and is in no record.
+async fn names_user(call: &Call) -> Result<bool, QueryError> {
+    let own = call.account.to_string();
+    let (account, name) = (call.args.text("Account").unwrap_or(&own), call.args.text("UserName"));
+    Ok(call.shared.identities.is_user(account, name.unwrap_or_default()).await?)
 }
 
 /// The row of the operation that is asked for.

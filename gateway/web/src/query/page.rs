@@ -47,6 +47,8 @@ fn resource(row: &Row) -> String {
             format!("federated user `{parameter}`; with tags `sts:TagSession` too")
         }
         About::Trust(parameter) => format!("role `{parameter}`, and its trust policy"),
+        About::Device(parameter) => format!("mfa `{parameter}`"),
+        About::OwnUser => "user that asks".to_owned(),
         About::Oneself => "nothing: no policy is asked".to_owned(),
     }
 }
@@ -159,7 +161,7 @@ fn the_page_of_iam_is_the_tables() {
 
 #[test]
 fn every_operation_has_one_row_and_each_row_finds_what_it_is_about() {
-    for (service, operations, done) in [(&iam::SERVICE, 180, 89), (&sts::SERVICE, 11, 5)] {
+    for (service, operations, done) in [(&iam::SERVICE, 180, 108), (&sts::SERVICE, 12, 6)] {
         let mut names: Vec<&str> = service.rows().map(|row| row.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -178,10 +180,11 @@ fn every_operation_has_one_row_and_each_row_finds_what_it_is_about() {
                 | About::Policy(name)
                 | About::KeysUser(name)
                 | About::Principal(name)
+                | About::Device(name)
                 | About::Federated(name) => {
                     assert!(required(name).unwrap().required, "{}", row.name);
                 }
-                About::Account | About::All(_) | About::Oneself => {}
+                About::Account | About::All(_) | About::OwnUser | About::Oneself => {}
             }
             let reads = ["Get", "List", "Simulate"].iter().any(|verb| row.name.starts_with(verb));
             let session = ["GetSessionToken", "GetFederationToken"].contains(&row.name);

@@ -67,6 +67,10 @@ pub(crate) enum About {
     Federated(&'static str),
     /// A role, by its ARN in this parameter; its trust policy decides.
     Trust(&'static str),
+    /// A second factor, by its ARN in this parameter.
+    Device(&'static str),
+    /// The user that asks.
+    OwnUser,
     /// Whoever asks, for itself. No policy is asked.
     Oneself,
 }

@@ -4,7 +4,7 @@ use super::error::QueryError;
 use super::read::Args;
 use super::table::{About, Row};
 use security::identity::{Code, Identities, Tag};
-use security::policy::Verdict;
+use security::policy::{Missing, Verdict};
 use security::{AccountId, Principal};
 
 /// What is asked about.
@@ -76,10 +76,18 @@ pub(super) async fn resolve(
                 None => Target::at(arn.to_owned()),
             }
         }
-        About::Named("user", parameter) => match whom(principal, args, parameter)? {
-            Whom::User(name) => user(identities, account, name).await?,
-            Whom::Root => Target::at(arn("root")),
-        },
+        About::Named("user", _) | About::OwnUser => {
+            let parameter = if let About::Named(_, parameter) = row.about { parameter } else { "" };
+            match whom(principal, args, parameter)? {
+                Whom::User(name) => user(identities, account, name).await?,
+                Whom::Root => Target::at(arn("root")),
+            }
+        }
+        About::Device(parameter) => {
+            let serial = args.needed(parameter);
+            let tags = found(identities.device(account, serial, None).await)?.map(|device| device.tags);
+            Target { arn: serial.to_owned(), tags: tags.unwrap_or_default(), boundary: None }
+        }
         About::Named("group", parameter) => {
             let name = args.needed(parameter);
             let group = found(identities.group(account, name).await)?;
@@ -141,6 +149,25 @@ fn found<T>(outcome: security::identity::Result<T>) -> Result<Option<T>, QueryEr
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What an account lets all of its users do for themselves, if it does: change their password, and see the rules for it.
+pub(super) const OF_USERS: [&str; 2] = ["iam:ChangePassword", "iam:GetAccountPasswordPolicy"];
+
+/// Whether no statement denies it, and the account lets all of its users do it.
+pub(super) async fn is_of_users(
+    identities: &Identities,
+    principal: &Principal,
+    (verdict, action): (Verdict, &str),
+) -> Result<bool, QueryError> {
+    let lacks = matches!(verdict, Verdict::NotAllowed(Missing::Identity | Missing::Everywhere));
+    let of_user = principal.identity().filter(|identity| identity.user_name().is_some());
+    match of_user {
+        Some(user) if lacks && OF_USERS.contains(&action) => {
+            Ok(identities.users_may_change_passwords(user.account()).await?)
+        }
+        _ => Ok(false),
     }
 }
 

@@ -17,6 +17,7 @@ use super::code::Code;
 use super::context::{Further, Paid, RequestContext, Signed};
 use super::error::S3Error;
 use super::logged::Notes;
+use super::managed;
 use super::operation::{Kind, Need, Operation};
 use super::query::Query;
 use super::target::Target;
@@ -103,6 +104,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         peer,
         now: state.clock.now(),
         upload_class: OnceLock::new(),
+        named_key: OnceLock::new(),
         state: Arc::clone(state),
         paid: Paid::by(part_of),
     };
@@ -110,6 +112,9 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         let bucket = state.store.admit(&target.bucket()?, None, About::Bucket).await?.bucket;
         target.bind(bucket);
         read_upload_class(state, &request, target).await?;
+    }
+    if let Some(named) = managed::named(state, &request.principal, &request.head.headers).await? {
+        let _set_once = request.named_key.set(named);
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);

@@ -3,7 +3,9 @@
 use http::StatusCode;
 
 macro_rules! codes {
-    ($($name:ident $status:literal $message:literal;)*) => {
+    (@shown $name:ident) => { stringify!($name) };
+    (@shown $name:ident $shown:literal) => { $shown };
+    ($($name:ident $status:literal $message:literal $(as $shown:literal)?;)*) => {
         /// An S3 error code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Code { $(#[doc = concat!("`", $message, "`")] $name,)* }
@@ -11,7 +13,7 @@ macro_rules! codes {
         impl Code {
             /// The code as it stands in the error document.
             pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
+                match self { $(Self::$name => codes!(@shown $name $($shown)?),)* }
             }
 
             /// The message S3 sends when there is nothing more particular to say.
@@ -63,6 +65,12 @@ codes! {
     InvalidStorageClass 400 "The storage class you specified is not valid";
     InvalidURI 400 "Couldn't parse the specified URI.";
     KeyTooLongError 400 "Your key is too long";
+    KmsDisabled 400 "The key is disabled." as "KMS.DisabledException";
+    KmsInvalidCiphertext 400 "The managed key does not open the object's key." as "KMS.InvalidCiphertextException";
+    KmsInvalidKeyUsage 400 "The key is not for encryption." as "KMS.InvalidKeyUsageException";
+    KmsInvalidState 400 "The key's state does not allow it." as "KMS.KMSInvalidStateException";
+    KmsLimitExceeded 400 "A quota of managed keys is used up." as "KMS.LimitExceededException";
+    KmsNotFound 400 "There is no such key." as "KMS.NotFoundException";
     MalformedACLError 400 "The ACL that you provided was not well formed or did not validate against our published schema";
     MalformedPolicy 400 "The policy is not valid.";
     MalformedXML 400 "The XML you provided was not well-formed or did not validate against our published schema";
@@ -140,58 +148,8 @@ impl Code {
             | Self::ReplicationConfigurationNotFoundError
             | Self::TooManyBuckets
             | Self::OwnershipControlsNotFoundError => Names::Bucket,
-            Self::AccessControlListNotSupported
-            | Self::AccessDenied
-            | Self::AccessForbidden
-            | Self::BadDigest
-            | Self::BadRequest
-            | Self::EntityTooLarge
-            | Self::EntityTooSmall
-            | Self::IdMismatch
-            | Self::IllegalLocationConstraintException
-            | Self::IncompleteBody
-            | Self::InternalError
-            | Self::InvalidArgument
-            | Self::InvalidDigest
-            | Self::InvalidEncryptionAlgorithmError
-            | Self::GlacierExpeditedRetrievalNotAvailable
-            | Self::InvalidObjectState
-            | Self::InvalidPart
-            | Self::InvalidPartOrder
-            | Self::InvalidRange
-            | Self::InvalidRedirectLocation
-            | Self::InvalidRequest
-            | Self::InvalidRetentionPeriod
-            | Self::InvalidStorageClass
-            | Self::InvalidTag
-            | Self::InvalidTargetBucketForLogging
-            | Self::InvalidURI
-            | Self::KeyTooLongError
-            | Self::MalformedPolicy
-            | Self::MalformedXML
-            | Self::MaxMessageLengthExceeded
-            | Self::MetadataTooLarge
-            | Self::MethodNotAllowed
-            | Self::MissingContentLength
-            | Self::MissingRequestBodyError
-            | Self::NoSuchUpload
-            | Self::NotImplemented
-            | Self::NotModified
-            | Self::OperationAborted
-            | Self::PreconditionFailed
-            | Self::RequestHeaderSectionTooLarge
-            | Self::RequestTimeout
-            | Self::RequestURITooLong
-            | Self::RestoreAlreadyInProgress
-            | Self::ServiceUnavailable
-            | Self::SlowDown
-            | Self::StorageFull
-            | Self::InvalidBucketAclWithObjectOwnership
-            | Self::MalformedACLError
-            | Self::MissingSecurityHeader
-            | Self::TooManyConfigurations
-            | Self::UnexpectedContent
-            | Self::UnresolvableGrantByEmailAddress => Names::Nothing,
+            // What is about nothing but the request.
+            _ => Names::Nothing,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use super::date;
 use super::headers;
+use super::managed;
 use super::operation::Operation;
 use super::ops;
 use super::query::Query;
@@ -92,6 +93,9 @@ pub(crate) struct RequestContext {
     /// The class and encryption of the upload that a part goes to, or that is completed: what its beginning said holds for all of it. Read when a policy
     /// may ask for it.
     pub(crate) upload_class: OnceLock<(StorageClass, EncryptedBy)>,
+    /// The ARN of the managed key that its headers name, as its name was understood when policies were asked; `None`: it means none. Empty where
+    /// they name none.
+    pub(crate) named_key: OnceLock<Option<String>>,
     pub(crate) state: Arc<State>,
     /// From what its decisions are paid.
     pub(crate) paid: Paid,
@@ -128,6 +132,7 @@ impl RequestContext {
             peer: self.peer,
             now: self.now,
             upload_class: OnceLock::new(),
+            named_key: OnceLock::new(),
             state: Arc::clone(&self.state),
             paid: Paid::By(Arc::clone(self)),
         }
@@ -196,8 +201,22 @@ impl RequestContext {
             "if-none-match" => self.listed(&IF_NONE_MATCH).filter(|tags| tags == "*")?,
             "objectcreationoperation" => self.operation.creates().to_string(),
             "x-amz-server-side-encryption" if self.operation.is_of_upload() => {
-                let (_, by) = self.upload_class.get()?;
-                (*by == EncryptedBy::Appliance).then(|| "AES256".to_owned())?
+                match &self.upload_class.get()?.1 {
+                    EncryptedBy::Appliance => "AES256".to_owned(),
+                    EncryptedBy::Managed(_) => managed::KMS.to_owned(),
+                    EncryptedBy::Customer => return None,
+                }
+            }
+            "x-amz-server-side-encryption-aws-kms-key-id" if self.operation.is_of_upload() => {
+                match &self.upload_class.get()?.1 {
+                    EncryptedBy::Managed(key) => key.arn.clone(),
+                    _ => return None,
+                }
+            }
+            // In one spelling, whichever of a key's names the request has.
+            "x-amz-server-side-encryption-aws-kms-key-id" => {
+                let named = self.named_key.get().cloned().flatten();
+                named.map_or_else(|| self.said(managed::KEY_ID).map(str::to_owned), Some)?
             }
             "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class.get()?.0.to_string(),
             "x-amz-copy-source" => {

@@ -13,6 +13,7 @@ use super::answer::set_amz;
 use super::code::Code;
 use super::error::S3Error;
 use super::headers::text;
+use super::managed;
 use crate::server::Peer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -125,9 +126,16 @@ fn read(headers: &HeaderMap, peer: &Peer, names: [&'static str; 3]) -> Result<Op
 }
 
 /// How an object is encrypted, as answers say it.
-pub(super) fn show(headers: &mut HeaderMap, by: EncryptedBy, brought: Option<&Shown>) {
+pub(super) fn show(headers: &mut HeaderMap, by: &EncryptedBy, brought: Option<&Shown>) {
     match by {
-        EncryptedBy::Appliance => set_amz(headers, "x-amz-server-side-encryption", AES256),
+        EncryptedBy::Appliance => set_amz(headers, managed::SSE, AES256),
+        EncryptedBy::Managed(key) => {
+            set_amz(headers, managed::SSE, managed::KMS);
+            set_amz(headers, managed::KEY_ID, &key.arn);
+            if key.bucket_key {
+                set_amz(headers, managed::BUCKET_KEY, "true");
+            }
+        }
         EncryptedBy::Customer => {
             set_amz(headers, ALGORITHM, AES256);
             if let Some(Shown(md5)) = brought {

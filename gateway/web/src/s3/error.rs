@@ -302,6 +302,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::NoSuchBucket => Code::NoSuchBucket,
         E::NoSuchKey { .. } => Code::NoSuchKey,
         E::AccessDenied | E::ObjectLocked => Code::AccessDenied,
+        E::KeyRefused { code, .. } => code_of_key(*code),
         E::AccessListsOff => Code::AccessControlListNotSupported,
         E::AccessListInTheWay => Code::InvalidBucketAclWithObjectOwnership,
         E::NoSuchVersion => Code::NoSuchVersion,
@@ -347,6 +348,23 @@ fn code_of(error: &objectstore::Error) -> Code {
     }
 }
 
+/// S3's code for what a managed key did not do.
+fn code_of_key(code: security::kms::Code) -> Code {
+    use security::kms::Code as K;
+    match code {
+        K::AccessDenied | K::NotAuthorized => Code::AccessDenied,
+        K::Disabled => Code::KmsDisabled,
+        K::InvalidState => Code::KmsInvalidState,
+        K::NotFound | K::InvalidArn => Code::KmsNotFound,
+        K::InvalidKeyUsage => Code::KmsInvalidKeyUsage,
+        K::InvalidCiphertext | K::IncorrectKey => Code::KmsInvalidCiphertext,
+        K::LimitExceeded => Code::KmsLimitExceeded,
+        K::Validation => Code::InvalidArgument,
+        K::Throttling => Code::SlowDown,
+        _ => Code::InternalError,
+    }
+}
+
 /// The code of the appliance's own trouble.
 fn code_of_engine(error: &engine::Error) -> Code {
     use engine::{Error as E, ErrorKind};
@@ -380,6 +398,7 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         | E::InvalidBucketState { detail } => (*detail).into(),
         E::ObjectLocked => "Access Denied because object protected by object lock.".into(),
         E::InvalidSetting { detail } | E::InvalidLifecycle { detail } => detail.clone().into(),
+        E::KeyRefused { message, .. } if !message.is_empty() => message.clone().into(),
         E::InvalidObjectState { what } => of_cold(what).into(),
         E::VaultRefused { why } => format!("The vault does not do it now: {why}.").into(),
         E::TooManyRestores { limit } => {
@@ -487,6 +506,32 @@ impl S3Error {
 #[cfg(test)]
 mod tests {
     use super::{Code, S3Error};
+
+    #[test]
+    fn what_a_managed_key_refuses_has_the_code_that_kms_knows_for_s3() {
+        use security::kms::Code as K;
+        for code in [
+            K::AccessDenied,
+            K::Disabled,
+            K::IncorrectKey,
+            K::Internal,
+            K::InvalidArn,
+            K::InvalidCiphertext,
+            K::InvalidKeyUsage,
+            K::InvalidState,
+            K::LimitExceeded,
+            K::NotAuthorized,
+            K::NotFound,
+            K::Throttling,
+            K::Unsupported,
+            K::Validation,
+        ] {
+            let error = S3Error::from(objectstore::Error::KeyRefused { code, message: "why".to_owned() });
+            let wanted = code.of_s3().unwrap_or("InternalError");
+            assert_eq!((error.code(), error.message()), (wanted, "why"), "{code}");
+            assert_eq!(error.status() == 403, wanted == "AccessDenied");
+        }
+    }
 
     #[test]
     fn documents_look_like_s3s() {

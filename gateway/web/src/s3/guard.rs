@@ -7,6 +7,7 @@ use super::code::Code;
 use super::customer;
 use super::error::S3Error;
 use super::headers::text;
+use super::managed;
 use http::header::HeaderName;
 use http::{HeaderMap, Method, request};
 use security::AccountId;
@@ -48,8 +49,10 @@ const KNOWN: &[&str] = &[
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-security-token",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-bucket-key-enabled",
+    managed::SSE,
+    managed::KEY_ID,
+    managed::BUCKET_KEY,
+    managed::CONTEXT,
     "x-amz-skip-destination-validation",
     "x-amz-source-expected-bucket-owner",
     "x-amz-storage-class",
@@ -68,7 +71,7 @@ const KNOWN_OF_DELETE: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-i
 const OF_SIGNATURES: &[&str] = &["x-amz-content-sha256", "x-amz-date"];
 
 /// How an object is encrypted: said when it is written, and refused on reads, as S3 does.
-const SSE: &str = "x-amz-server-side-encryption";
+const OF_WRITES: [&str; 4] = [managed::SSE, managed::KEY_ID, managed::CONTEXT, managed::BUCKET_KEY];
 
 /// Refuses headers that would change what the request means.
 pub(crate) fn check_headers(head: &request::Parts, owner: AccountId) -> Result<(), S3Error> {
@@ -82,9 +85,9 @@ pub(crate) fn check_headers(head: &request::Parts, owner: AccountId) -> Result<(
         if customer::is_like_one(name) {
             return Err(S3Error::unsupported_header(name));
         }
-        if reads && name == SSE {
-            let message = "x-amz-server-side-encryption header is not supported for this operation.";
-            return Err(S3Error::argument(SSE, "", message));
+        if reads && OF_WRITES.contains(&name) {
+            let message = format!("{name} header is not supported for this operation.");
+            return Err(S3Error::argument(name, "", message));
         }
         let free = name.starts_with("x-amz-meta-") || name.starts_with("x-amz-checksum-");
         let known =
@@ -110,17 +113,15 @@ pub(crate) fn check_owner(headers: &HeaderMap, name: &str, owner: AccountId) -> 
 }
 
 fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
-    const BUCKET_KEY: &str = "x-amz-server-side-encryption-bucket-key-enabled";
-    match text(headers, SSE)? {
-        None | Some("AES256") => {}
-        Some("aws:kms" | "aws:kms:dsse") => return Err(S3Error::unsupported_header(SSE)),
-        Some(other) => {
-            return Err(S3Error::argument(SSE, other, "The encryption method specified is not supported"));
+    match text(headers, managed::SSE)? {
+        None | Some("AES256" | managed::KMS) => Ok(()),
+        Some(managed::DSSE) => {
+            Err(S3Error::with(Code::NotImplemented, managed::NO_DSSE).field("Header", managed::SSE))
         }
-    }
-    match text(headers, BUCKET_KEY)? {
-        Some(value) if !value.eq_ignore_ascii_case("false") => Err(S3Error::unsupported_header(BUCKET_KEY)),
-        _ => Ok(()),
+        Some(other) => {
+            let message = "The encryption method specified is not supported";
+            Err(S3Error::argument(managed::SSE, other, message))
+        }
     }
 }
 
@@ -148,11 +149,12 @@ mod tests {
             (("x-amz-api-version", "2006-03-01"), ""),
             (("x-amz-meta-a", "b"), ""),
             (("x-amz-expected-bucket-owner", "111122223333"), ""),
-            (("x-amz-server-side-encryption", "aws:kms"), "NotImplemented"),
+            (("x-amz-server-side-encryption", "aws:kms"), ""),
+            (("x-amz-server-side-encryption", "aws:kms:dsse"), "NotImplemented"),
             (("x-amz-server-side-encryption", "ROT13"), "InvalidArgument"),
             (("x-amz-server-side-encryption-customer-key", "k"), ""),
             (("x-amz-server-side-encryption-customer-hint", "k"), "NotImplemented"),
-            (("x-amz-server-side-encryption-aws-kms-key-id", "k"), "NotImplemented"),
+            (("x-amz-server-side-encryption-aws-kms-key-id", "k"), ""),
             (("x-amz-object-lock-mode", "COMPLIANCE"), ""),
             (("x-amz-object-lock-legal-hold", "ON"), ""),
             (("x-amz-bucket-object-lock-enabled", "true"), ""),
@@ -171,6 +173,7 @@ mod tests {
         assert_eq!(refused("PUT", &[("x-amz-if-match-size", "1")]), "NotImplemented");
         assert_eq!(refused("GET", &[("x-amz-invented-tomorrow", "1")]), "");
         assert_eq!(refused("HEAD", &[("x-amz-server-side-encryption", "AES256")]), "InvalidArgument");
+        assert_eq!(refused("GET", &[("x-amz-server-side-encryption-context", "e30=")]), "InvalidArgument");
         assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-hint", "1")]), "NotImplemented");
     }
 }

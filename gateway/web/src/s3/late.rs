@@ -100,7 +100,7 @@ pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>
     let late = Late { document: Some(Box::pin(document)), begun: false, clock, nap: None };
     let mut answer = xml_late(late);
     if let Some((by, shown)) = key() {
-        customer::show(answer.headers_mut(), by, shown.as_ref());
+        customer::show(answer.headers_mut(), &by, shown.as_ref());
     }
     Ok(answer)
 }

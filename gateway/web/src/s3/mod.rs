@@ -25,6 +25,7 @@ mod late;
 pub(crate) mod lifecycle;
 mod log_operation;
 mod logged;
+mod managed;
 mod mime_word;
 mod operation;
 mod operation_keys;
@@ -312,6 +313,7 @@ async fn run(
         asker.note(&state, operation, &trace.target, notes).await;
     }
     guard::check_headers(&head, asker.owner)?;
+    managed::check(operation, &head.headers)?;
     match &who {
         Authenticated::Signed(signed) => body.expect_signed(signed, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,

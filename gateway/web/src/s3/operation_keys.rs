@@ -61,7 +61,11 @@ const HOLD: &[&str] = &["s3:object-lock-legal-hold"];
 const COPIES: &[&str] = &["s3:x-amz-copy-source", "s3:x-amz-metadata-directive"];
 const CREATES: &[&str] = &["s3:ObjectCreationOperation"];
 /// What an upload has from its beginning.
-const OF_UPLOAD: &[&str] = &["s3:x-amz-server-side-encryption", "s3:x-amz-storage-class"];
+const OF_UPLOAD: &[&str] = &[
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:x-amz-storage-class",
+];
 const INVENTORY: &[&str] = &["s3:InventoryAccessibleOptionalFields"];
 const IF_MATCH: &[&str] = &["s3:if-match"];
 const WRITES: &[&str] = &[

@@ -1,9 +1,10 @@
 //! STS over the query protocol: who asks, and sessions of roles, users and others.
 //!
-//! `operations.rs` has the rows and what they do, as in `iam`.
+//! `operations.rs` has the rows and what they do, as in `iam`; `sign_in.rs` has what is firn's own.
 
 mod operations;
 mod shapes;
+mod sign_in;
 
 use crate::query::{Row, Service, State, missing, row};
 
@@ -12,7 +13,7 @@ pub(crate) static SERVICE: Service = Service {
     name: "sts",
     version: "2011-06-15",
     namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-    groups: &[operations::ROWS, OPEN, IDENTITIES_OF_OTHERS, NOT_BUILT],
+    groups: &[operations::ROWS, sign_in::ROWS, OPEN, IDENTITIES_OF_OTHERS, NOT_BUILT],
 };
 
 static IDENTITIES_OF_OTHERS: &[Row] = missing!(

@@ -9,7 +9,7 @@ use super::shapes::{
 use crate::query::Args;
 use crate::query::shape::{opt, req};
 use crate::query::{About, Call, QueryError, Reply, Row, done, row};
-use security::identity::{AssumeRole, FederationToken, Session, SessionBounds, Tag, Temporary};
+use security::identity::{AssumeRole, FederationToken, Session, SessionBounds, Shown, Tag, Temporary};
 
 /// Their rows.
 pub(super) static ROWS: &[Row] = &[
@@ -97,21 +97,22 @@ fn policy_arns(args: &Args) -> Vec<&str> {
     args.structures("PolicyArns").filter_map(|descriptor| descriptor.text("arn")).collect()
 }
 
-fn seconds(call: &Call) -> Option<u32> {
+pub(super) fn seconds(call: &Call) -> Option<u32> {
     call.args.number("DurationSeconds").and_then(|number| u32::try_from(number).ok())
 }
 
-/// What would change a session's meaning, and is not there, is refused by name.
-fn refuse_unbuilt(call: &Call, parameters: &[&str]) -> Result<(), QueryError> {
-    match parameters.iter().find(|parameter| call.args.has(parameter)) {
-        Some(parameter) => {
-            Err(QueryError::not_implemented(parameter, "there are no devices and no identity contexts yet."))
-        }
-        None => Ok(()),
+/// The code of a second factor that a request brings, if it does.
+fn shown(call: &Call) -> Result<Option<Shown<'_>>, QueryError> {
+    match (call.args.text("SerialNumber"), call.args.text("TokenCode")) {
+        (None, None) => Ok(None),
+        (Some(serial), Some(code)) => Ok(Some(Shown { serial, code })),
+        (Some(_), None) | (None, Some(_)) => Err(QueryError::denied(
+            "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.",
+        )),
     }
 }
 
-fn credentials(reply: &mut Reply, made: &Temporary) {
+pub(super) fn credentials(reply: &mut Reply, made: &Temporary) {
     reply.structure("Credentials", |reply| {
         reply.text("AccessKeyId", made.id.as_str());
         reply.text("SecretAccessKey", made.secret.expose());
@@ -132,7 +133,10 @@ fn session(reply: &mut Reply, made: &Session, [user, id]: [&'static str; 2]) {
 }
 
 async fn assume_role(call: &Call) -> Result<Reply, QueryError> {
-    refuse_unbuilt(call, &["SerialNumber", "TokenCode", "ProvidedContexts"])?;
+    // What would change a session's meaning, and is not there, is refused by name.
+    if call.args.has("ProvidedContexts") {
+        return Err(QueryError::not_implemented("ProvidedContexts", "there are no identity contexts."));
+    }
     let (args, tags, policy_arns) = (&call.args, tags_of(&call.args), policy_arns(&call.args));
     let asked = AssumeRole {
         who: &call.principal,
@@ -145,6 +149,7 @@ async fn assume_role(call: &Call) -> Result<Reply, QueryError> {
         bounds: SessionBounds { policy: args.text("Policy"), policy_arns: &policy_arns },
         tags: &tags,
         transitive: &args.texts("TransitiveTagKeys"),
+        shown: shown(call)?,
     };
     let made = call.shared.identities.assume_role(asked).await?;
     let mut reply = call.result();
@@ -162,8 +167,7 @@ async fn caller_identity(call: &Call) -> Result<Reply, QueryError> {
 }
 
 async fn session_token(call: &Call) -> Result<Reply, QueryError> {
-    refuse_unbuilt(call, &["SerialNumber", "TokenCode"])?;
-    let made = call.shared.identities.session_token(&call.principal, seconds(call)).await?;
+    let made = call.shared.identities.session_token(&call.principal, seconds(call), shown(call)?).await?;
     let mut reply = call.result();
     credentials(&mut reply, &made);
     Ok(reply)

@@ -39,7 +39,7 @@ async fn done(world: &World, client: &mut Client, operation: &str, body: &Value)
 }
 
 /// Records of an operation, newest first.
-async fn records(world: &World, client: &mut Client, name: &str) -> Vec<Value> {
+pub(crate) async fn records(world: &World, client: &mut Client, name: &str) -> Vec<Value> {
     let wanted = json!({ "LookupAttributes": [{ "AttributeKey": "EventName", "AttributeValue": name }] });
     let found = done(world, client, "LookupEvents", &wanted).await;
     let events = found["Events"].as_array().unwrap();

@@ -330,7 +330,7 @@ async fn sessions_of_users_and_guests_reach_no_identities() {
         ask(&world, &mut client, &alice, ("sts", "GetSessionToken"), &[("TokenCode", "123456")]).await;
     assert_eq!(
         (answer.status, answer.code()),
-        (501, "NotImplemented"),
-        "what is not there is not passed over"
+        (403, "AccessDenied"),
+        "a code without its device is not passed over"
     );
 }

@@ -26,7 +26,13 @@ fn code(answer: &Answer) -> String {
 }
 
 /// Asks for what has to be done.
-async fn kms(world: &World, client: &mut Client, key: &Key, operation: &str, body: &Value) -> Value {
+pub(crate) async fn kms(
+    world: &World,
+    client: &mut Client,
+    key: &Key,
+    operation: &str,
+    body: &Value,
+) -> Value {
     let answer = ask(world, client, key, operation, body).await;
     assert_eq!(answer.status, 200, "{operation} {body}: {}", answer.text());
     assert_eq!(answer.header("content-type"), Some(JSON));
@@ -34,13 +40,13 @@ async fn kms(world: &World, client: &mut Client, key: &Key, operation: &str, bod
     serde_json::from_str(answer.text()).unwrap_or_default()
 }
 
-async fn new_key(world: &World, client: &mut Client, policy: &str) -> String {
+pub(crate) async fn new_key(world: &World, client: &mut Client, policy: &str) -> String {
     let body = json!({ "Policy": policy, "BypassPolicyLockoutSafetyCheck": true });
     let made = kms(world, client, &Key::root(), "CreateKey", &body).await;
     made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
 }
 
-fn tells(effect: &str, name: &str) -> String {
+pub(crate) fn tells(effect: &str, name: &str) -> String {
     let who = format!("arn:aws:iam::{ACCOUNT}:{name}");
     format!(r#"{{"Effect":"{effect}","Principal":{{"AWS":"{who}"}},"Action":"kms:*","Resource":"*"}}"#)
 }

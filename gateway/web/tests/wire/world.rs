@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
+use engine::clock::compliance::ComplianceClock;
 use engine::id::PartitionId;
 use engine::outbox::{Courier, Letter, Outbox, Subscriber};
 use engine::worker::Progress;
@@ -225,13 +226,14 @@ async fn identities(
 async fn audit_trail(
     foundation: &Foundation,
     catalog: Arc<Gate>,
-    keys: Arc<KeyTable>,
+    (keys, compliance): (Arc<KeyTable>, Arc<ComplianceClock>),
     store: &Arc<ObjectStore>,
 ) -> Arc<Audit> {
     let parts = audit::Parts {
         catalog,
         keys,
         clock: foundation.clock.clone(),
+        compliance,
         entropy: foundation.entropy.clone(),
         region: "us-east-1".to_owned(),
         day: objectstore::DAY,
@@ -288,20 +290,21 @@ impl World {
         components.outbox = outbox.clone();
         let (keys, compliance) = (components.keys.clone(), components.compliance.clone());
         let below = below_vaults(&foundation, &components, gate.clone());
-        let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
-        let facts = Arc::new(Facts::default());
         let identities = identities(&foundation, gate.clone(), keys.clone(), account).await;
-        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
         let kms = Kms::new(kms::Parts {
             catalog: gate.clone(),
-            keys,
+            keys: keys.clone(),
             identities: identities.clone(),
             clock: clock.clone(),
-            compliance,
+            compliance: compliance.clone(),
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
+        components.kms = Some(kms.clone());
+        let store = ObjectStore::open(components).await.unwrap();
+        let facts = Arc::new(Facts::default());
+        let audit = audit_trail(&foundation, gate.clone(), (keys.clone(), compliance), &store).await;
         let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),

@@ -1,7 +1,7 @@
 //! Files of trails, and their digests.
 
 use super::super::deliver::sha256;
-use super::super::row::{FILES, GONE, QUEUE, STATES};
+use super::super::row::{BYTES, ENDING, FILES, GONE, QUEUE, STATES};
 use super::super::{Event, File, NewTrail, SinkError, TrailUpdate};
 use super::{Bench, call, own};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
@@ -182,15 +182,21 @@ async fn a_trail_is_made_changed_and_ended_by_rules() {
     let trail = bench.audit.update_trail(own(), &arn, &update).await.unwrap();
     assert_eq!((trail.prefix.as_deref(), trail.validates), (Some("a/b"), true));
     assert_eq!(bench.audit.trail(super::other(), "abc").unwrap_err().code.as_str(), "TrailNotFoundException");
-    // What waits for one that ends goes, its state too.
+    // What waits for one that ends is delivered, and then nothing of it is left.
     bench.audit.start_logging(own(), "abc").await.unwrap();
     keep(&bench, &["CreateBucket"]).await;
     assert_eq!(bench.rows(QUEUE).await.len(), 1);
     bench.audit.delete_trail(own(), "abc").await.unwrap();
+    assert_eq!(bench.audit.trail(own(), "abc").unwrap_err().code.as_str(), "TrailNotFoundException");
+    bench.audit.keep(super::about("DeleteTrail", "abc")).await.unwrap();
     bench.work().await;
-    assert_eq!((bench.rows(QUEUE).await.len(), bench.rows(GONE).await.len()), (0, 0));
-    assert!(bench.rows(STATES).await.is_empty());
-    assert!(bench.delivered().is_empty());
+    for table in [QUEUE, GONE, STATES, ENDING, FILES, BYTES] {
+        let left = bench.rows(table).await;
+        assert!(left.iter().all(|(key, _)| table == BYTES && key.len() == 9), "{table:?}: {left:?}");
+    }
+    assert_eq!(bench.delivered()[0].1, ["CreateBucket", "DeleteTrail"]);
+    let digest = verify(&bench, &bench.digests()[0]).await;
+    assert_eq!(digest["logFiles"].as_array().unwrap().len(), 1);
     bench.audit.create_trail(own(), &new("abc")).await.unwrap();
 }
 
@@ -200,10 +206,10 @@ async fn a_trail_whose_bucket_takes_nothing_holds_up_nobody_and_says_what_it_los
     bench.trail("trail").await;
     let trail = bench.audit.trails.lock().values().next().unwrap().clone();
     let held = super::super::row::Held::Trail(own(), trail.id);
-    bench.audit.add_held(held, super::super::queue::TRAIL_BYTES_MAX + 1);
+    bench.audit.add_held(held, super::super::write::TRAIL_BYTES_MAX + 1);
     keep(&bench, &["CreateBucket", "DeleteBucket"]).await;
     assert!(bench.rows(QUEUE).await.is_empty());
-    bench.audit.add_held(held, -super::super::queue::TRAIL_BYTES_MAX - 1);
+    bench.audit.add_held(held, -super::super::write::TRAIL_BYTES_MAX - 1);
     keep(&bench, &["PutBucketPolicy"]).await;
     bench.work().await;
     let (_, names) = &bench.delivered()[0];
@@ -227,6 +233,11 @@ async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_
         error: "NoSuchBucket".to_owned(),
     };
     assert_eq!(bench.audit.health().failing, std::slice::from_ref(&wanted));
+    let (seen, count) = bench.audit.overview(10).await.unwrap();
+    let [one] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((count, &one.arn, one.error.as_deref()), (1, &wanted.arn, Some("NoSuchBucket")));
+    assert!(one.is_logging && one.validates && one.waiting_bytes > 0 && one.delivered.is_none(), "{one:?}");
+    assert_eq!(bench.audit.overview(0).await.unwrap(), (Vec::new(), 1));
     // The next process knows it from its first round on, though it is too early to try again.
     bench.crash().await;
     bench.work().await;
@@ -235,12 +246,18 @@ async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_
     bench.clock.advance(Duration::from_mins(5));
     bench.work().await;
     assert_eq!((bench.audit.health().failing.len(), bench.delivered().len()), (0, 1));
+    let (seen, _) = bench.audit.overview(10).await.unwrap();
+    assert_eq!(
+        (seen[0].waiting_bytes, &seen[0].error, seen[0].delivered),
+        (0, &None, Some(bench.audit.now()))
+    );
     keep(&bench, &["DeleteBucket"]).await;
     bench.clock.advance(Duration::from_mins(5));
     *bench.bucket.refuses.lock() = Some(SinkError::NoBucket);
     bench.work().await;
     assert_eq!(bench.audit.health().failing, [wanted]);
     bench.audit.delete_trail(own(), "trail").await.unwrap();
+    bench.audit.keep(super::about("DeleteTrail", "trail")).await.unwrap();
     bench.work().await;
     assert!(bench.audit.health().failing.is_empty());
 }
@@ -249,10 +266,17 @@ async fn a_trail_whose_files_can_not_be_written_is_told_of_until_they_are_or_it_
 async fn that_a_trail_was_stopped_is_the_last_that_it_has() {
     let bench = Bench::new().await;
     bench.trail("trail").await;
+    bench.trail("other").await;
     bench.audit.stop_logging(own(), "trail").await.unwrap();
     keep(&bench, &["CreateBucket"]).await;
-    let stopped = Event { source: "cloudtrail.amazonaws.com", ..call("StopLogging") };
-    bench.audit.keep(stopped).await.unwrap();
+    // Another one's, and what was refused, are none of its.
+    bench.audit.keep(super::about("StopLogging", "other")).await.unwrap();
+    bench.audit.keep(Event { denied: true, ..super::about("StopLogging", "trail") }).await.unwrap();
+    let arn = bench.audit.trail_arn(own(), "trail");
+    bench.audit.keep(super::about("StopLogging", &arn)).await.unwrap();
+    bench.audit.delete_trail(own(), "other").await.unwrap();
     bench.work().await;
     assert_eq!(bench.delivered()[0].1, ["StopLogging"]);
+    let body: Value = serde_json::from_slice(&bench.bucket.files.lock()[0].1.body).unwrap();
+    assert_eq!(body["Records"][0]["requestParameters"]["name"], arn);
 }

@@ -1,8 +1,8 @@
 //! Records, and the history of them.
 
 use super::super::row::{HISTORY, TAKING};
-use super::super::{Attribute, Event, Failure, Lookup, Unkept};
-use super::{Bench, call, data, other, own};
+use super::super::{Attribute, Event, Lookup, Unkept};
+use super::{Bench, call, data, denied, other, own};
 use engine::catalog::Catalog as _;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
@@ -11,11 +11,6 @@ use std::time::Duration;
 async fn names(bench: &Bench, asked: &Lookup<'_>) -> Vec<String> {
     let page = bench.audit.lookup(own(), &Lookup { limit: 50, ..*asked }).await.unwrap();
     page.found.iter().map(|found| found.fields["eventName"].as_str().unwrap().to_owned()).collect()
-}
-
-fn denied(name: &'static str) -> Event {
-    let failure = Some(Failure { code: "AccessDenied".to_owned(), message: None });
-    Event { denied: true, failure, ..call(name) }
 }
 
 #[tokio::test]
@@ -140,9 +135,16 @@ async fn history_ends_after_ninety_days_and_what_does_not_fit_goes_without_its_p
     let page = bench.audit.lookup(own(), &Lookup { limit: 1, ..Lookup::default() }).await.unwrap();
     assert_eq!(page.found[0].fields["requestParameters"]["omitted"], true);
     bench.clock.advance(Duration::from_hours(24 * 60));
+    bench.compliance.settle().await.unwrap();
     bench.audit.keep(call("DeleteBucket")).await.unwrap();
     assert_eq!(bench.audit.tidy().await.unwrap(), 0);
+    // Whoever sets the clock forward ends no day.
+    bench.clock.set_wall(bench.audit.now().plus(Duration::from_hours(24 * 40)));
+    assert_eq!(bench.audit.tidy().await.unwrap(), 0);
+    assert_eq!(names(&bench, &Lookup::default()).await.len(), 2);
+    bench.clock.set_wall(call("x").at.plus(Duration::from_hours(24 * 60)));
     bench.clock.advance(Duration::from_hours(24 * 40));
+    bench.compliance.settle().await.unwrap();
     assert_eq!(names(&bench, &Lookup::default()).await.len(), 0, "when its call ended decides");
     assert_eq!(bench.audit.tidy().await.unwrap(), 1);
     assert_eq!(bench.rows(HISTORY).await.len(), 1);

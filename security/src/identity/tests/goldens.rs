@@ -2,12 +2,14 @@
 
 use crate::credentials::Token;
 use crate::identity::id::EntityId;
+use crate::identity::login_row::{self, Assigned, DeviceRow, LoginRow};
+use crate::identity::password::{Cost, Hash, Hashes};
 use crate::identity::row::{
     self, AccessKeyRow, AccountRow, AliasRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow,
     LastUsedRow, OfKind, PolicyRow, RoleRow, Which,
 };
 use crate::identity::token::SessionKind;
-use crate::identity::{KeyStatus, Kind, Pins, Tag};
+use crate::identity::{KeyStatus, Kind, PasswordPolicy, Pins, Tag};
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use std::fmt::Debug;
@@ -30,6 +32,15 @@ const LAST_USED: &str = "010068e5cf8b0100000975732d656173742d31027333";
 const TOKEN: &str = "0100000019df6690e50241524f414142434445464748494a4b4c4d4e4f5051036a6f620068e5cf8b01000080561cd08b0100\
     0001fb67e5cf8b0100000105616c69636501027b7d0101610162010161012661726e3a6177733a69616d3a3a6177733a706f\
     6c6963792f526561644f6e6c79416363657373010d7365637265742d736563726574";
+
+const LOGIN: &str = "010068e5cf8b0100000568e5cf8b01000001010968e5cf8b01000003aabbcc";
+const LOGIN_NEW: &str = "010068e5cf8b0100000068e5cf8b0100000000000000000000000000";
+const DEVICE: &str = "010068e5cf8b01000001047465616d026d6c01414944414142434445464748494a4b4c4d4e4f50510168e5cf8b010000fdff\
+    ffffffffffff2aaa60030000000003aabbcc";
+const DEVICE_NEW: &str = "010068e5cf8b010000000001aa";
+const PASSWORD_POLICY: &str = "010c0000000100010001015a00000000000000000101000000";
+const HASHES: &str = "0101004c00000200000001000000111111111111111111111111111111112222222222222222222222222222222222222222\
+    222222222222222222222222";
 
 fn at() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000)
@@ -107,6 +118,40 @@ fn golden_rows() {
 }
 
 #[test]
+fn golden_rows_of_passwords_and_second_factors() {
+    let later = |ms| Timestamp::from_millis(at().as_millis() + ms);
+    let sealed: Box<[u8]> = Box::new([0xaa, 0xbb, 0xcc]);
+    let login = LoginRow {
+        created: at(),
+        changed: later(5),
+        reset_required: true,
+        last_used: Some(later(9)),
+        sealed: sealed.clone(),
+    };
+    golden(LOGIN, &login);
+    let new =
+        LoginRow { changed: at(), reset_required: false, last_used: None, sealed: Box::new([]), ..login };
+    golden(LOGIN_NEW, &new);
+    let assigned = Assigned { user: id("AIDA"), enabled: later(1), drift: -3, last: 56_666_666 };
+    let tags = vec![Tag { key: "team".into(), value: "ml".into() }];
+    golden(DEVICE, &DeviceRow { created: at(), tags, assigned: Some(assigned), sealed });
+    let new = DeviceRow { created: at(), tags: Vec::new(), assigned: None, sealed: Box::new([0xaa]) };
+    golden(DEVICE_NEW, &new);
+    let policy = PasswordPolicy {
+        length_min: 12,
+        symbols: true,
+        uppercase: true,
+        users_may_change: true,
+        age_max_days: Some(90),
+        hard_expiry: Some(true),
+        ..PasswordPolicy::default()
+    };
+    golden(PASSWORD_POLICY, &policy);
+    let cost = Cost { memory_kib: 19_456, passes: 2, lanes: 1 };
+    golden(HASHES, &Hashes(vec![Hash { cost, salt: [0x11; 16], hash: [0x22; 32] }]));
+}
+
+#[test]
 fn golden_token() {
     let token = Token {
         account: super::own(),
@@ -146,6 +191,13 @@ fn golden_keys() {
             row::holder(account, policy, Edge::Boundary, user),
             "00000019df6690e5414e50414142434445464748494a4b4c4d4e4f505102414944414142434445464748494a4b4c4d4e4f5051",
         ),
+        (login_row::login(account, user), "00000019df6690e5414944414142434445464748494a4b4c4d4e4f5051"),
+        (login_row::device(account, "/lab/a"), "00000019df6690e52f6c61622f61"),
+        (
+            login_row::device_of(account, user, "/a"),
+            "00000019df6690e5414944414142434445464748494a4b4c4d4e4f50512f61",
+        ),
+        (login_row::password_policy(account), "00000019df6690e5"),
         (
             Count::InlineChars.row(account, user),
             "00000019df6690e5414944414142434445464748494a4b4c4d4e4f505109",

@@ -1,12 +1,16 @@
 //! Identities over a catalog in memory.
 
+mod advisor;
 mod decisions;
+mod devices;
 mod doors;
 mod doubts;
 mod durable;
 mod goldens;
+mod logins;
 mod operations;
 mod races;
+mod report;
 mod rows;
 mod sessions;
 mod simulate;

@@ -446,7 +446,7 @@ async fn a_roots_key_that_iam_made_ends_for_what_it_began_and_its_use_is_noted()
     }
     let told = bench.ids.access_key_last_used(own(), key.as_str()).await.unwrap();
     assert_eq!((told.user, told.used.map(|(at, ..)| at)), (None, Some(bench.clock.now())));
-    let session = bench.ids.session_token(&who, None).await.unwrap();
+    let session = bench.ids.session_token(&who, None, None).await.unwrap();
     assert!(bench.session(&session).await.unwrap().is_root_of(own()));
     assert_eq!(who.renewed().await.unwrap().as_ref(), Some(&who));
     let inactive = KeyStatus::Inactive;

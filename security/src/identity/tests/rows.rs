@@ -2,6 +2,7 @@
 
 use crate::AccountId;
 use crate::identity::id::EntityId;
+use crate::identity::login_row::{self, DeviceRow, LoginRow};
 use crate::identity::row::{self, AccessKeyRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow};
 use crate::identity::{Kind, document, named};
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use engine::catalog::{Catalog, Key, Scan, Table};
 use engine::id::PartitionId;
 use std::collections::{BTreeMap, BTreeSet};
 
-async fn rows(catalog: &dyn Catalog, table: Table) -> Vec<(Bytes, Bytes)> {
+pub(super) async fn rows(catalog: &dyn Catalog, table: Table) -> Vec<(Bytes, Bytes)> {
     let snapshot = catalog.snapshot(PartitionId::ROOT).await.unwrap();
     let (mut all, mut next) = (Vec::new(), Some(Scan::prefix(table, b"", 1000)));
     while let Some(scan) = next {
@@ -91,6 +92,7 @@ pub(super) async fn assert_sound(catalog: &dyn Catalog) {
     assert_eq!(found, holders);
     assert_groups(catalog, &entities, &mut counts).await;
     assert_keys(catalog, &entities, &mut counts).await;
+    assert_logins(catalog, &entities, &mut counts).await;
     assert_counts(catalog, counts).await;
 }
 
@@ -149,6 +151,40 @@ async fn assert_keys(
     let found: BTreeSet<Key> =
         rows(catalog, row::KEYS_OF).await.into_iter().map(|(key, _)| row::KEYS_OF.key(key)).collect();
     assert_eq!(found, keys);
+}
+
+/// Passwords and second factors.
+async fn assert_logins(
+    catalog: &dyn Catalog,
+    entities: &BTreeMap<EntityId, (AccountId, EntityRow)>,
+    counts: &mut Counts,
+) {
+    for (key, value) in rows(catalog, login_row::LOGINS).await {
+        let mut reader = KeyReader::new(&key);
+        let (account, user) = (account(&mut reader), id(&mut reader));
+        LoginRow::from_bytes(&value).unwrap();
+        assert!(entities[&user].0 == account && entities[&user].1.kind() == Kind::User);
+        count(counts, account, user, Count::Logins, 1);
+    }
+    let mut owned = BTreeSet::new();
+    for (key, value) in rows(catalog, login_row::DEVICES).await {
+        let mut reader = KeyReader::new(&key);
+        let account = account(&mut reader);
+        let place = std::str::from_utf8(reader.tail()).unwrap();
+        count(counts, account, EntityId::ROOT, Count::Devices, 1);
+        if let Some(assigned) = DeviceRow::from_bytes(&value).unwrap().assigned {
+            assert_eq!(entities[&assigned.user].0, account);
+            owned.insert(login_row::device_of(account, assigned.user, place));
+            count(counts, account, assigned.user, Count::Devices, 1);
+            count(counts, account, EntityId::ROOT, Count::DevicesInUse, 1);
+        }
+    }
+    let found: BTreeSet<Key> = rows(catalog, login_row::DEVICES_OF)
+        .await
+        .into_iter()
+        .map(|(key, _)| login_row::DEVICES_OF.key(key))
+        .collect();
+    assert_eq!(found, owned);
 }
 
 async fn assert_counts(catalog: &dyn Catalog, mut counts: Counts) {

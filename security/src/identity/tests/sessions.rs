@@ -35,6 +35,7 @@ fn asks<'a>(who: &'a Principal, role: &'a str) -> AssumeRole<'a> {
         bounds: SessionBounds::default(),
         tags: &[],
         transitive: &[],
+        shown: None,
     }
 }
 
@@ -237,7 +238,7 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
         drop(who);
         bench.signs(&key).await.unwrap()
     };
-    let token = bench.ids.session_token(&who, None).await.unwrap();
+    let token = bench.ids.session_token(&who, None, None).await.unwrap();
     let session = bench.session(&token).await.unwrap();
     assert_eq!(session.arn(), who.arn());
     assert!(reads(&session, own()));
@@ -248,14 +249,14 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     let session = bench.session(&token).await.unwrap();
     assert!(may(&bench.signs(&key).await.unwrap(), "iam:GetUser") && !may(&session, "iam:GetUser"));
     assert!(may(&session, "sts:AssumeRole") && !may(&session, "sts:GetFederationToken"));
-    assert_eq!(code(bench.ids.session_token(&session, None).await), Code::AccessDenied);
+    assert_eq!(code(bench.ids.session_token(&session, None, None).await), Code::AccessDenied);
     let tags = [Tag { key: "team".into(), value: "ml".into() }];
     let tagged = AssumeRole { tags: &tags, source_identity: Some("alice"), ..asks(&session, ROLE) };
     bench.ids.assume_role(tagged).await.unwrap();
     let root = Principal::Root(own());
-    let of_root = bench.ids.session_token(&root, Some(3600)).await.unwrap();
+    let of_root = bench.ids.session_token(&root, Some(3600), None).await.unwrap();
     assert!(bench.session(&of_root).await.unwrap().is_root_of(own()));
-    assert_eq!(code(bench.ids.session_token(&root, Some(3601)).await), Code::ValidationError);
+    assert_eq!(code(bench.ids.session_token(&root, Some(3601), None).await), Code::ValidationError);
     // Somebody else's may nothing that it was not made with.
     for (maker, policy, may) in [
         (&who, None, false),
@@ -363,8 +364,8 @@ async fn an_account_whose_profiles_are_gone_signs_no_more_until_one_is_back() {
     let (root, key) = (Principal::Root(own()), bench.key("a").await);
     let of_root = bench.ids.create_access_key(own(), KeyOwner::Root).await.unwrap().key.id;
     let sessions = [
-        bench.ids.session_token(&who, None).await.unwrap(),
-        bench.ids.session_token(&root, None).await.unwrap(),
+        bench.ids.session_token(&who, None, None).await.unwrap(),
+        bench.ids.session_token(&root, None, None).await.unwrap(),
         bench.ids.assume_role(asks(&who, ROLE)).await.unwrap().credentials,
     ];
     let file = bench.roots.clone();

@@ -4,7 +4,7 @@ use super::super::{
     Decrypt, Encrypt, EncryptionAlgorithm, EncryptionContext, KeySpec, KeyUsage, MessageKind, NewKey,
     ReEncrypt, Sign,
 };
-use super::{Asks, Bench, code, context, root};
+use super::{Asks, Bench, code, context, other, own, root};
 
 #[tokio::test]
 async fn a_text_goes_from_one_key_to_another_and_its_context_with_it() {
@@ -34,6 +34,29 @@ async fn a_text_goes_from_one_key_to_another_and_its_context_with_it() {
     let long = vec![0; 4_097];
     let wanted = Encrypt { key: &a, plaintext: &long, context: &EncryptionContext::NONE, algorithm: None };
     assert_eq!(code(bench.kms.encrypt(&root(), wanted).await), "ValidationException");
+}
+
+#[tokio::test]
+async fn a_name_has_one_arn_and_what_means_no_key_has_none() {
+    let bench = Bench::new().await;
+    let key = bench.key(None).await;
+    bench.kms.create_alias(&root(), "alias/a", &key).await.unwrap();
+    let id = key.rsplit('/').next().unwrap();
+    let alias = "arn:aws:kms:us-east-1:111122223333:alias/a";
+    for (account, name, found) in [
+        (Some(own()), key.as_str(), true),
+        (None, &key, true),
+        (Some(own()), id, true),
+        (Some(own()), "alias/a", true),
+        (Some(other()), alias, true),
+        (Some(other()), "alias/a", false),
+        (None, "alias/a", false),
+        (Some(own()), "alias/b", false),
+        (Some(own()), "key", false),
+    ] {
+        let arn = bench.kms.arn_of(account, name).await.unwrap();
+        assert_eq!(arn, found.then(|| key.clone()), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `firn user`, `group`, `role`, `policy` and `key`: people's way to what SDKs ask IAM for, over the same door and with the same rights.
 
 mod key;
+mod password;
 mod plan;
 mod policy;
 
@@ -165,6 +166,10 @@ pub(super) async fn user(session: &Session, args: &User) -> anyhow::Result<Exit>
                 (Some(next), Vec::new()),
             )
             .await
+        }
+        User::Password(verb) => {
+            let (session, args) = at(session, verb);
+            password::set(&session, args).await
         }
         User::Rm(verb) => {
             let (session, args) = at(session, verb);

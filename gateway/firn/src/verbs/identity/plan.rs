@@ -23,6 +23,8 @@ impl Serialize for Step {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let kind = match self.operation {
             "DeleteAccessKey" => "access_key",
+            "DeleteLoginProfile" => "password",
+            "DeactivateMFADevice" => "mfa_device",
             "RemoveUserFromGroup" => "membership",
             "DeleteUser" => "user",
             "DeleteGroup" => "group",
@@ -39,6 +41,7 @@ impl Serialize for Step {
             "PolicyName" => "policy",
             "PolicyArn" => "policy_arn",
             "AccessKeyId" => "access_key_id",
+            "SerialNumber" => "serial_number",
             _ => "version_id",
         };
         let names = self.parameters.iter().map(|(parameter, value)| (name(parameter), value.as_str()));
@@ -161,6 +164,23 @@ impl Plan {
                 let id = text(&key, "AccessKeyId")?;
                 let parameters = vec![("UserName", name.to_owned()), ("AccessKeyId", id.clone())];
                 plan.step("DeleteAccessKey", parameters, format!("the access key {id} of {name}"));
+            }
+            for device in client.iam_list("ListMFADevices", &["MFADevices"], &named).await? {
+                let serial = text(&device, "SerialNumber")?;
+                let parameters = vec![("UserName", name.to_owned()), ("SerialNumber", serial.clone())];
+                plan.step(
+                    "DeactivateMFADevice",
+                    parameters,
+                    format!("the second factor {serial} from {name}"),
+                );
+            }
+            match client.iam("GetLoginProfile", &named).await {
+                Ok(_) => {
+                    let parameters = vec![("UserName", name.to_owned())];
+                    plan.step("DeleteLoginProfile", parameters, format!("the password of {name}"));
+                }
+                Err(error) if error.code() == Some("NoSuchEntity") => {}
+                Err(error) => return Err(error.into()),
             }
             for group in client.iam_list("ListGroupsForUser", &["Groups"], &named).await? {
                 let group = text(&group, "GroupName")?;

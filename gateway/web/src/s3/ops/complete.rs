@@ -69,7 +69,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         store.complete_upload(request).await.inspect(note)
     };
     // Whose key it is, the upload's beginning said, not this request.
-    let key = move || begun.upload_class.get().map(|(_, by)| (*by, None));
+    let key = move || begun.upload_class.get().map(|(_, by)| (by.clone(), None));
     late::answer(call, key, work, move |uploaded| render(&named, &uploaded)).await
 }
 
@@ -155,7 +155,7 @@ fn render(named: &Named, uploaded: &Uploaded) -> Answer {
     set_made_version(answer.headers_mut(), uploaded.version);
     lifecycle::set_expiration(answer.headers_mut(), uploaded.expires.as_ref());
     // No digest of a key, as S3 shows none here: a repeated completion compares none.
-    customer::show(answer.headers_mut(), uploaded.encrypted_by, None);
+    customer::show(answer.headers_mut(), &uploaded.encrypted_by, None);
     answer
 }
 

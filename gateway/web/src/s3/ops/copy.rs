@@ -10,12 +10,12 @@ use crate::s3::code::Code;
 use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::logged::Notes;
-use crate::s3::{date, guard, headers, late, lifecycle};
+use crate::s3::{date, guard, headers, late, lifecycle, managed};
 use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, EncryptedBy, MetadataDirective,
-    ObjectKey, ObjectStore, Subresources, VersionSelector,
+    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, EncryptedBy, Encrypts,
+    MetadataDirective, ObjectKey, ObjectStore, Subresources, VersionSelector,
 };
 use security::sigv4::decode_path;
 use std::sync::Arc;
@@ -55,7 +55,14 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         subresources,
         writer: call.writer().await?,
         customer_key,
+        encryption: managed::wish(call)?,
         origin: call.origin(),
+    };
+    // What is told if it takes long. What the bucket says, the store finds out while it does.
+    let told = match (&shown, &request.encryption) {
+        (Some(_), _) => Some((EncryptedBy::Customer, shown.clone())),
+        (None, Encrypts::Appliance) => Some((EncryptedBy::Appliance, None)),
+        (None, _) => None,
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
     // The source may have to be read for the checksum.
@@ -69,15 +76,9 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    let key = told(shown.clone());
+    let key = move || told;
     let render = move |outcome: CopyOutcome| render("CopyObjectResult", &outcome, shown.as_ref());
     Box::pin(late::answer(call, key, work, render)).await
-}
-
-/// What a copy that takes long says of its key: the one that came is what it is stored with.
-fn told(shown: Option<Shown>) -> impl FnOnce() -> Option<(EncryptedBy, Option<Shown>)> {
-    let by = if shown.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
-    move || Some((by, shown))
 }
 
 /// What is to become of the source's annotations: no object has any, so that both answers come to the same.
@@ -114,7 +115,9 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    let key = told(shown.clone());
+    // Of an upload that says it itself, nothing is told if it takes long.
+    let told = shown.clone().map(|shown| (EncryptedBy::Customer, Some(shown)));
+    let key = move || told;
     let render = move |outcome: CopyOutcome| render("CopyPartResult", &outcome, shown.as_ref());
     Box::pin(late::answer(call, key, work, render)).await
 }
@@ -205,7 +208,7 @@ fn render(root: &'static str, outcome: &CopyOutcome, shown: Option<&Shown>) -> A
         set_amz(head, "x-amz-copy-source-version-id", &version.to_string());
     }
     lifecycle::set_expiration(head, outcome.expires.as_ref());
-    customer::show(head, outcome.encrypted_by, shown);
+    customer::show(head, &outcome.encrypted_by, shown);
     answer
 }
 

@@ -1,7 +1,7 @@
 //! `PutBucketEncryption`, `GetBucketEncryption`, `DeleteBucketEncryption`.
 //!
-//! Every body is encrypted at rest, so a bucket where nothing is set answers AES256, as those of S3 do. Keys of a KMS are not
-//! there yet: asking for them is refused.
+//! Every body is encrypted at rest, so a bucket where nothing is set answers AES256, as those of S3 do. Whether the managed key that is
+//! set is there and may be used, each write finds out, as with S3.
 
 use super::{Proof, document, required};
 use crate::s3::Call;
@@ -9,9 +9,10 @@ use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::managed;
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
-use objectstore::Encryption;
+use objectstore::{DefaultKey, Encryption};
 
 /// `PutBucketEncryption`.
 pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -26,17 +27,23 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
 fn read(rule: &Element) -> Result<Encryption, S3Error> {
     let malformed = || S3Error::new(Code::MalformedXML);
     rule.only(&["ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes"])?;
+    let mut key = DefaultKey::Appliance;
     if let Some(default) = rule.child("ApplyServerSideEncryptionByDefault")? {
         default.only(&["SSEAlgorithm", "KMSMasterKeyID"])?;
-        let key = default.child_text("KMSMasterKeyID")?;
+        let named = default.child_text("KMSMasterKeyID")?;
         match default.child_text("SSEAlgorithm")?.ok_or_else(malformed)? {
             "AES256" => {}
-            "aws:kms" | "aws:kms:dsse" => {
-                return Err(S3Error::new(Code::NotImplemented).field("Element", "SSEAlgorithm"));
+            managed::KMS => {
+                let named = named.filter(|name| !name.is_empty()).map(managed::key_name).transpose()?;
+                key = DefaultKey::Managed(named);
+            }
+            managed::DSSE => {
+                let refused = S3Error::with(Code::NotImplemented, managed::NO_DSSE);
+                return Err(refused.field("Element", "SSEAlgorithm"));
             }
             _ => return Err(malformed()),
         }
-        if let Some(key) = key {
+        if let Some(key) = named.filter(|_| key == DefaultKey::Appliance) {
             let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse";
             return Err(S3Error::argument("KMSMasterKeyID", key, message));
         }
@@ -46,7 +53,7 @@ fn read(rule: &Element) -> Result<Encryption, S3Error> {
         Some("true") => true,
         Some(_) => return Err(malformed()),
     };
-    Ok(Encryption { bucket_key, blocks_customer_keys: blocks(rule)? })
+    Ok(Encryption { key, bucket_key, blocks_customer_keys: blocks(rule)? })
 }
 
 fn blocks(rule: &Element) -> Result<Option<bool>, S3Error> {
@@ -61,11 +68,19 @@ fn blocks(rule: &Element) -> Result<Option<bool>, S3Error> {
 /// `GetBucketEncryption`.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let set = call.state.store.setting::<Encryption>(&call.target.bucket()?).await?;
-    let encryption = set.map(|set| *set).unwrap_or_default();
+    let encryption = set.as_deref().cloned().unwrap_or_default();
     let mut out = XmlWriter::document("ServerSideEncryptionConfiguration");
     out.start("Rule");
     out.start("ApplyServerSideEncryptionByDefault");
-    out.text("SSEAlgorithm", "AES256");
+    match &encryption.key {
+        DefaultKey::Appliance => out.text("SSEAlgorithm", "AES256"),
+        DefaultKey::Managed(key) => {
+            out.text("SSEAlgorithm", managed::KMS);
+            if let Some(key) = key {
+                out.text("KMSMasterKeyID", key);
+            }
+        }
+    }
     out.end();
     out.value("BucketKeyEnabled", encryption.bucket_key);
     if let Some(blocked) = encryption.blocks_customer_keys {

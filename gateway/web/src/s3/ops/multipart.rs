@@ -7,10 +7,10 @@ use super::{beside, checksum_element, count, write_algorithm, write_owner};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::error::S3Error;
-use crate::s3::{customer, date, headers, lifecycle};
+use crate::s3::{customer, date, headers, lifecycle, managed};
 use crate::xml::XmlWriter;
 use http::StatusCode;
-use objectstore::{CreateUpload, EncryptedBy, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
+use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
 
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
@@ -27,6 +27,8 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         subresources: beside(call).await?,
         writer: call.writer().await?,
         customer_key: brought.as_ref().map(|brought| brought.key.clone()),
+        encryption: managed::wish(call)?,
+        asks: Some(call.asker.question.clone()),
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");
@@ -39,8 +41,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         set_amz(answer.headers_mut(), "x-amz-checksum-type", info.checksum_type.as_str());
     }
     lifecycle::set_abort(answer.headers_mut(), info.expires.as_ref());
-    let by = if brought.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
-    customer::show(answer.headers_mut(), by, brought.as_ref().map(|brought| &brought.shown));
+    customer::show(answer.headers_mut(), &info.encrypted_by, brought.as_ref().map(|brought| &brought.shown));
     Ok(answer)
 }
 

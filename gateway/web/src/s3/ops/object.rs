@@ -120,7 +120,7 @@ fn answer_head(
     head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
     set_info(&mut head, info);
     restore::show(&mut head, info.restore, call.state.clock.now());
-    customer::show(&mut head, info.encrypted_by, brought);
+    customer::show(&mut head, &info.encrypted_by, brought);
     head.extend(shown);
     set_system(&mut head, &info.metadata.system);
     for (name, value) in &info.metadata.user {

@@ -13,7 +13,7 @@ use crate::s3::code::Code;
 use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Digests};
-use crate::s3::lifecycle;
+use crate::s3::{lifecycle, managed};
 use engine::unit::ByteCount;
 use http::header::{ETAG, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
@@ -64,6 +64,7 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         writer: call.writer().await?,
         origin: call.origin(),
         customer_key,
+        encryption: managed::wish(call)?,
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;
@@ -86,6 +87,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         proven: digests.prove(),
         writer: Some(call.asker.principal.canonical_user()),
         customer_key,
+        asks: Some(call.asker.question.clone()),
     };
     let upload = call.state.store.upload_part(request).await?;
     let hold = body.reserve(&call.state.bodies, upload.memory(length)).await?;
@@ -137,5 +139,5 @@ pub(super) fn describe(head: &mut HeaderMap, uploaded: &Uploaded, shown: Option<
     set_checksum(head, uploaded.checksum.as_ref());
     set_made_version(head, uploaded.version);
     lifecycle::set_expiration(head, uploaded.expires.as_ref());
-    customer::show(head, uploaded.encrypted_by, shown);
+    customer::show(head, &uploaded.encrypted_by, shown);
 }

@@ -36,13 +36,13 @@ use crate::s3::code::Code;
 use crate::s3::customer::{self, Brought};
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Digests};
+use crate::s3::managed;
 use crate::s3::operation::Operation;
 use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    ETagMatch, EncryptedBy, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded,
-    UserMetadata,
+    ETagMatch, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
 };
 use report::{Report, Told};
 use security::Action;
@@ -157,7 +157,6 @@ pub(super) async fn object(
     let class = headers::class_of_entry(request_headers)?.unwrap_or_default();
     let report = Report::new(call, wish.report)?;
     let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
-    let encrypted_by = if customer_key.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
     let request = IngestRequest {
         bucket: call.target.bucket()?,
         length,
@@ -168,6 +167,8 @@ pub(super) async fn object(
         writer: call.writer().await?,
         origin: call.origin(),
         customer_key,
+        encryption: managed::wish(call)?,
+        asks: Some(call.asker.question.clone()),
     };
     let common = Common { metadata, class, besides: besides(&request) };
     let if_absent = request.if_absent;
@@ -190,7 +191,7 @@ pub(super) async fn object(
         checksum: outcome.checksum,
         version: None,
         size: ByteCount::ZERO,
-        encrypted_by,
+        encrypted_by: outcome.encrypted_by,
         expires: None,
     };
     let mut answer = empty(StatusCode::OK);

@@ -9,12 +9,12 @@
 
 use super::ReportWish;
 use crate::s3::Call;
-use crate::s3::customer;
 use crate::s3::error::S3Error;
+use crate::s3::{customer, managed};
 use engine::unit::ByteCount;
 use http::request;
 use objectstore::{
-    ETag, ETagMatch, Expect, Ingest, IngestEntry, IngestOutcome, Metadata, ObjectKey, PutRequest,
+    ETag, ETagMatch, Encrypts, Expect, Ingest, IngestEntry, IngestOutcome, Metadata, ObjectKey, PutRequest,
     SealedObject, StorageClass, WriteConditions,
 };
 use serde_json::{Value, json};
@@ -205,14 +205,22 @@ impl Report {
             Some(ETagMatch::Any) => (None, only),
             only => (only, None),
         };
+        let encryption = managed::wish(call)?;
+        let bucket = call.target.bucket()?;
+        let conditions = WriteConditions { if_match, if_none_match };
+        // A managed key is used by who sent the archive.
+        let asks = matches!(encryption, Encrypts::Managed(_))
+            || call.state.store.defaults_to_managed(&bucket).await?;
         let request = PutRequest {
             metadata: metadata(),
+            encryption,
+            asks: asks.then(|| call.stores(&conditions)),
             subresources: super::super::beside(call).await?,
             writer: call.writer().await?,
             origin: call.origin(),
             customer_key: customer::key_of(call)?,
-            conditions: WriteConditions { if_match, if_none_match },
-            ..PutRequest::new(call.target.bucket()?, key.clone())
+            conditions,
+            ..PutRequest::new(bucket, key.clone())
         };
         let mut upload = call.state.store.put(request).await?;
         upload.write(self.document().to_string().into()).await?;
@@ -292,6 +300,7 @@ mod tests {
             objects: 2,
             bytes: engine::unit::ByteCount::new(20),
             refused: vec![(ObjectKey::parse("p/late").unwrap(), full)],
+            encrypted_by: objectstore::EncryptedBy::Appliance,
         };
         report.count(&outcome);
         let shown = report.document();
