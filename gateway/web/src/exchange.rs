@@ -6,12 +6,15 @@ use crate::budget::Sender;
 use crate::config::Config;
 use crate::failure::Trouble;
 use crate::http::{Answer, Pace, Record, RequestBody, http_date, name_host, set_header};
-use crate::server::Peer;
+use crate::server::{Gone, Peer};
 use crate::state::State;
-use engine::entropy::Entropy;
+use futures_util::FutureExt;
 use http::header::{CONNECTION, DATE, HeaderName, SERVER};
 use http::{HeaderValue, Method, Request, Version, request};
 use hyper::body::Incoming;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +45,12 @@ impl Exchange {
     pub(crate) fn begin(
         service: &'static str,
         (config, shared): (&Config, &Arc<State>),
-        peer: &Peer,
+        (peer, gone): (&Peer, Gone),
         request: Request<Incoming>,
     ) -> (Self, request::Parts, RequestBody) {
         let (mut head, incoming) = request.into_parts();
         name_host(&mut head);
+        let said = Said { claimed: audit::claimed(&head), ..Said::default() };
         let begun = Self {
             service,
             shared: Arc::clone(shared),
@@ -55,12 +59,13 @@ impl Exchange {
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
             seen: Seen::of(&head.headers, *peer),
-            id: request_id(&*shared.entropy),
-            trace: Trace { operation: "Unknown", access_key_id: None, said: Said::default() },
+            id: audit::request_id(&*shared.entropy),
+            trace: Trace { operation: "Unknown", access_key_id: None, said },
         };
         let pace = Pace::new(shared.clock.clone(), &config.limits);
         let counter = shared.metrics.bytes_in.clone();
-        let body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+        let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+        body.may_outlive(gone);
         (begun, head, body)
     }
 
@@ -100,6 +105,7 @@ impl Exchange {
             access_key_id: self.trace.access_key_id,
             started: self.started,
             sent: 0,
+            is_open: false,
             logged: None,
             audited: None,
         };
@@ -108,13 +114,14 @@ impl Exchange {
     }
 }
 
-/// The id of a request as these services have it: a UUID, random.
-fn request_id(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    entropy.fill_id(&mut bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let text = hex::encode(bytes);
-    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+/// What a request comes to. A panic is an error like any other: what was done by then has a record.
+pub(crate) async fn contained<T, E>(
+    work: Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>>,
+    broken: impl FnOnce() -> E,
+) -> (Result<T, E>, bool) {
+    if let Ok(outcome) = AssertUnwindSafe(work).catch_unwind().await {
+        return (outcome, false);
+    }
+    tracing::error!("a request panicked: it is answered 500; its message is on standard error");
+    (Err(broken()), true)
 }

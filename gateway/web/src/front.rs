@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::http::Answer;
 use crate::query::Service;
 use crate::s3::names_bucket;
-use crate::server::Peer;
+use crate::server::{Gone, Peer, Standing};
 use crate::state::State;
 use crate::{cloudtrail, glacier, iam, json, kms, query, s3, sts};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -36,23 +36,34 @@ enum For {
 }
 
 /// Answers one request.
+///
+/// What may need a record is finished whatever becomes of its client. Requests about objects that no trail selects are as they come: of them only a
+/// denial has a record, and that is kept in the same way.
 pub(crate) async fn handle(
-    config: Arc<Config>,
-    state: Arc<State>,
-    peer: Peer,
+    told: (Arc<Config>, Arc<State>),
+    (peer, standing): (Peer, Standing),
     request: Request<Incoming>,
 ) -> Answer {
-    if let Some(vaults) = state.vaults()
+    let gone = Gone::default();
+    let who = (peer, gone.clone());
+    if let Some(vaults) = told.1.vaults()
         && claimed(&request).as_deref() == Some(glacier::SERVICE)
     {
-        return Box::pin(glacier::handle(Arc::clone(vaults), (config, Arc::clone(&state)), peer, request))
-            .await;
+        let vaults = Arc::clone(vaults);
+        return standing.finish(gone, Box::pin(glacier::handle(vaults, told, who, request))).await;
     }
-    match service_of(&request, &config) {
-        // Boxed, so that S3's requests are no larger for it.
-        Some(For::Query(service)) => Box::pin(query::handle(service, (config, state), peer, request)).await,
-        Some(For::Json(service)) => Box::pin(json::handle(service, (config, state), peer, request)).await,
-        None => s3::handle(config, state, peer, request).await,
+    match service_of(&request, &told.0) {
+        Some(For::Query(service)) => {
+            standing.finish(gone, Box::pin(query::handle(service, told, who, request))).await
+        }
+        Some(For::Json(service)) => {
+            standing.finish(gone, Box::pin(json::handle(service, told, who, request))).await
+        }
+        None if s3::may_need_record(&told, &request) => {
+            let whole = s3::handle(told, (peer, Standing::clone(&standing), Some(gone.clone())), request);
+            standing.finish(gone, Box::pin(whole)).await
+        }
+        None => s3::handle(told, (peer, standing, None), request).await,
     }
 }
 

@@ -47,8 +47,8 @@ pub struct Failure {
 pub struct Event {
     /// Whose record it is: the account of who asked.
     pub account: AccountId,
-    /// The account that owns what was asked for, if it is another one: it has a record of its own.
-    pub also: Option<AccountId>,
+    /// The accounts that own what was asked for: each other one has a record of its own.
+    pub also: Vec<AccountId>,
     /// When it ended.
     pub at: Timestamp,
     /// Which kind.
@@ -88,7 +88,7 @@ impl Event {
         ]);
         Self {
             account,
-            also: None,
+            also: Vec::new(),
             at,
             category: Category::Management,
             denied: false,
@@ -112,6 +112,17 @@ impl Event {
         let ends = self.source == SOURCE && matches!(&*self.name, "StopLogging" | "DeleteTrail");
         (ends && !self.denied && self.failure.is_none())
             .then(|| self.fields.get("requestParameters")?.get("name")?.as_str())?
+    }
+
+    /// Whose records there are of it, each once.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let mut accounts = vec![self.account];
+        for also in &self.also {
+            if !accounts.contains(also) {
+                accounts.push(*also);
+            }
+        }
+        accounts
     }
 
     /// What selectors look at.

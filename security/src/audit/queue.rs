@@ -202,8 +202,7 @@ impl Audit {
     /// Takes a data event; who calls does not wait. It is dropped where no trail wants it.
     pub fn note(self: &Arc<Self>, event: Event) {
         let filters = self.filters.load();
-        let mut accounts = [Some(event.account), event.also].into_iter().flatten();
-        if !accounts.any(|account| filters.want(account, &event.facets())) {
+        if !event.accounts().into_iter().any(|account| filters.want(account, &event.facets())) {
             return;
         }
         let event = self.rendered(event);
@@ -355,7 +354,7 @@ impl Audit {
             if !event.denied || event.caller.is_known() {
                 continue;
             }
-            for account in event.accounts() {
+            for account in event.accounts().collect::<Vec<_>>() {
                 if !filters.want(account, &event.facets()) {
                     continue;
                 }

@@ -91,7 +91,7 @@ impl Caller {
 #[derive(Clone, Debug)]
 pub(super) struct Rendered {
     pub(super) account: AccountId,
-    also: Option<AccountId>,
+    also: Vec<AccountId>,
     pub(super) at: Timestamp,
     pub(super) category: Category,
     pub(super) denied: bool,
@@ -125,7 +125,7 @@ impl Rendered {
         let user = event.user.get("arn").and_then(Value::as_str).map(super::bounded).unwrap_or_default();
         let resource = event.resources.first();
         Self {
-            also: event.also.filter(|also| *also != event.account),
+            also: event.accounts().split_off(1),
             account: event.account,
             at: event.at,
             category: event.category,
@@ -150,8 +150,8 @@ impl Rendered {
     }
 
     /// Whose it is.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = AccountId> + use<> {
-        [Some(self.account), self.also].into_iter().flatten()
+    pub(super) fn accounts(&self) -> impl Iterator<Item = AccountId> + use<'_> {
+        std::iter::once(self.account).chain(self.also.iter().copied())
     }
 
     /// Bytes that it takes while it waits.
@@ -178,7 +178,7 @@ impl Rendered {
 
     /// The records of it, one for each account: as trails have it, and as the history has it if that is less. The same but for whose they are.
     pub(super) fn records(&self, entropy: &dyn Entropy) -> Vec<(AccountId, String, Option<String>)> {
-        let shared = self.also.map(|_| uuid(random(entropy)));
+        let shared = (!self.also.is_empty()).then(|| uuid(random(entropy)));
         let of = |account| {
             let id = uuid(random(entropy));
             let put = |members: &String| framed(members, account, (&id, shared.as_deref()));

@@ -278,6 +278,16 @@ fn examined<'a>(
 
 /// The service that a request claims to be signed for; nothing is verified, and what can't be read claims none.
 pub fn claimed_service(head: &RequestHead<'_>) -> Option<String> {
+    Some(split_credential(&claimed_credential(head)?)?.1.service)
+}
+
+/// The key that a request claims to be signed with; nothing is verified, not even that it is of the form of one.
+pub fn claimed_key(head: &RequestHead<'_>) -> Option<String> {
+    let credential = claimed_credential(head)?;
+    credential.split('/').next().filter(|key| !key.is_empty()).map(str::to_owned)
+}
+
+fn claimed_credential(head: &RequestHead<'_>) -> Option<String> {
     let credential = match head.headers.get(http::header::AUTHORIZATION) {
         Some(value) => {
             let (_, rest) = value.to_str().ok()?.split_once("Credential=")?;
@@ -285,7 +295,7 @@ pub fn claimed_service(head: &RequestHead<'_>) -> Option<String> {
         }
         None => query_pairs(head.query).ok()?.into_iter().find(|(name, _)| name == "X-Amz-Credential")?.1,
     };
-    Some(split_credential(&credential)?.1.service)
+    Some(credential)
 }
 
 /// The credential that a request claims to be signed with.

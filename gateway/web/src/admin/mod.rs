@@ -4,6 +4,11 @@
 //! soon as writes are refused; `/readyz/reads` only when reads are, for a balancer that keeps the two apart. `/metrics` and `/v1/…` want the token. No CORS header is
 //! ever sent, so that no web page of another origin can read an answer.
 
+mod audited;
+
+use crate::audit::{Seen, UNRECORDED, UNRECORDED_CAUSE};
+use crate::exchange::contained;
+use crate::server::{Gone, Peer, Standing};
 use crate::state::{AdminCall, AdminError, State};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -28,21 +33,34 @@ const OPENMETRICS: HeaderValue =
 type Answer = Response<Full<Bytes>>;
 
 /// Answers one request of the admin door.
-pub(crate) async fn handle(state: Arc<State>, request: Request<Incoming>) -> Answer {
-    let mut answer = route(&state, request).await;
+///
+/// What changes something is finished and recorded whatever becomes of its client.
+pub(crate) async fn handle(
+    state: Arc<State>,
+    (peer, standing): (Peer, Standing),
+    request: Request<Incoming>,
+) -> Answer {
+    let gone = Gone::default();
+    let told = gone.clone();
+    let answering = Box::pin(async move { route(&state, (peer, told), request).await });
+    let mut answer = standing.finish(gone, answering).await;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     answer
 }
 
-async fn route(state: &State, request: Request<Incoming>) -> Answer {
+async fn route(state: &State, (peer, gone): (Peer, Gone), request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     match path.as_str() {
         "/livez" => return read_only(&request, || answer(StatusCode::OK, TEXT, "alive\n")),
         "/readyz" | "/readyz/reads" => return readyz(state, &request).await,
         _ => {}
     }
+    let seen = Seen::of(request.headers(), peer);
     if !authorized(state, &request) {
+        if audited::deny(state, &seen, &path).await.is_err() {
+            return unrecorded(&path);
+        }
         let mut refused = failure(StatusCode::UNAUTHORIZED, "authenticate: a bearer token is required");
         refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return refused;
@@ -51,13 +69,33 @@ async fn route(state: &State, request: Request<Incoming>) -> Answer {
         return read_only(&request, || metrics(state));
     }
     let (wanted, call) = match parse_call(state, &path, request).await {
+        // Whose client is gone did not say all.
+        Ok(_) if gone.is_raised() => {
+            return failure(StatusCode::BAD_REQUEST, "read the body: it is incomplete");
+        }
         Ok(parsed) => parsed,
         Err(refused) => return refused,
     };
-    match state.status.call(call).await {
+    let outcome = match audited::change(&call) {
+        Some(change) => {
+            let broken = || AdminError::Internal("it panicked".to_owned());
+            let (outcome, _) = contained(state.status.call(call), broken).await;
+            if audited::keep(state, &seen, change, &outcome).await.is_err() {
+                return unrecorded(&path);
+            }
+            outcome
+        }
+        None => state.status.call(call).await,
+    };
+    match outcome {
         Ok(document) => answer(StatusCode::OK, JSON, document.to_string()),
         Err(error) => admin_error(&wanted, &error),
     }
+}
+
+fn unrecorded(path: &str) -> Answer {
+    tracing::error!(path, cause = UNRECORDED_CAUSE, "failed to answer an admin call");
+    failure(StatusCode::SERVICE_UNAVAILABLE, UNRECORDED)
 }
 
 fn authorized(state: &State, request: &Request<Incoming>) -> bool {
@@ -173,18 +211,23 @@ fn metrics(state: &State) -> Answer {
 }
 
 fn admin_error(call: &str, error: &AdminError) -> Answer {
-    let status = match error {
-        AdminError::NotFound(_) => StatusCode::NOT_FOUND,
-        AdminError::Invalid(_) => StatusCode::BAD_REQUEST,
-        AdminError::Denied(_) => StatusCode::FORBIDDEN,
-        AdminError::Conflict(_) => StatusCode::CONFLICT,
-        AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        AdminError::Internal(_) => {
-            tracing::error!(call, %error, "failed to answer an admin call");
-            StatusCode::INTERNAL_SERVER_ERROR
+    if let AdminError::Internal(_) = error {
+        tracing::error!(call, %error, "failed to answer an admin call");
+    }
+    failure(error.status(), &error.to_string())
+}
+
+impl AdminError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
-    };
-    failure(status, &error.to_string())
+    }
 }
 
 fn read_only(request: &Request<Incoming>, document: impl FnOnce() -> Answer) -> Answer {

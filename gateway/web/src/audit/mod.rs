@@ -12,9 +12,12 @@ pub(crate) mod allow;
 use crate::failure::Trouble;
 use crate::server::Peer;
 use crate::state::State;
+use engine::entropy::Entropy;
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, request};
 use security::audit::{Category, Event, Failure, Resource, bounded};
+use security::credentials::AccessKeyId;
+use security::sigv4::RequestHead;
 use security::{AccountId, Principal};
 use serde_json::{Map, Value, json};
 
@@ -57,6 +60,8 @@ impl Seen {
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told<'a> {
+    /// Refused for want of a right, or of a good signature.
+    pub(crate) denied: bool,
     pub(crate) status: StatusCode,
     /// Empty where it went well.
     pub(crate) code: &'a str,
@@ -65,27 +70,7 @@ pub(crate) struct Told<'a> {
 
 impl Told<'_> {
     /// It went well.
-    pub(crate) const WELL: Self = Self { status: StatusCode::OK, code: "", message: "" };
-
-    /// Refused for want of a right, or of a good signature.
-    pub(crate) fn is_denial(&self) -> bool {
-        let proofs = [
-            "AccessDenied",
-            "ExpiredToken",
-            "IncompleteSignature",
-            "InvalidAccessKeyId",
-            "InvalidClientTokenId",
-            "InvalidSignature",
-            "InvalidToken",
-            "MissingAuthenticationToken",
-            "RequestTimeTooSkewed",
-            "SignatureDoesNotMatch",
-            "UnrecognizedClient",
-            "AuthorizationHeaderMalformed",
-            "AuthorizationQueryParametersError",
-        ];
-        proofs.iter().any(|proof| self.code.starts_with(proof))
-    }
+    pub(crate) const WELL: Self = Self { denied: false, status: StatusCode::OK, code: "", message: "" };
 
     pub(crate) fn failure(&self) -> Option<Failure> {
         // What quotes values may quote secrets.
@@ -110,10 +95,15 @@ pub(crate) fn answered(head: &HeaderMap) -> Map<String, Value> {
     said.collect()
 }
 
-/// Whether an operation changes nothing, by its name.
+/// Whether an operation changes nothing, by its name. Sessions are given out without a change: AWS's records call these reads.
 pub(crate) fn reads(name: &str) -> bool {
-    let begins = ["Get", "List", "Head", "Describe", "Lookup", "Select", "Simulate"];
+    let begins = ["AssumeRole", "Get", "List", "Head", "Describe", "Lookup", "Select", "Simulate"];
     begins.iter().any(|begin| name.starts_with(begin))
+}
+
+/// Whether an operation gives something out, or makes it, that its record names.
+pub(crate) fn gives(name: &str) -> bool {
+    !reads(name) || matches!(name, "GetFederationToken" | "GetSessionToken") || name.starts_with("AssumeRole")
 }
 
 /// Operations of KMS that change nothing: they use keys.
@@ -135,12 +125,50 @@ pub(crate) fn uses_key(name: &str) -> bool {
 /// A call of a service other than S3, as far as it is known.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
+    /// The key that it claims to be signed with, before that is verified.
+    pub(crate) claimed: Option<String>,
     pub(crate) principal: Option<Principal>,
     pub(crate) parameters: Value,
     pub(crate) answered: Value,
     pub(crate) resources: Vec<Resource>,
     /// Whose it is that is asked about, if that is another one's.
-    pub(crate) owner: Option<AccountId>,
+    pub(crate) owners: Vec<AccountId>,
+}
+
+impl Said {
+    /// The other accounts that what is asked about belongs to. Only those that are there have a record, and only of what was done or denied:
+    /// nobody writes into a neighbour's history by names that are nothing.
+    fn owners(&mut self, state: &State, told: Told<'_>) -> Vec<AccountId> {
+        let mut owners = std::mem::take(&mut self.owners);
+        let counts = told.code.is_empty() || told.denied;
+        owners.retain(|owner| counts && state.credentials.has_account(*owner));
+        owners
+    }
+}
+
+/// The key that a request claims to be signed with, as a record has it.
+pub(crate) fn claimed(head: &request::Parts) -> Option<String> {
+    let claimed = security::sigv4::claimed_key(&RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    });
+    claimed.map(|key| short(&key).to_owned())
+}
+
+/// As much of a name as any real one has.
+pub(crate) fn short(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(CLAIMED_BYTES_MAX)).unwrap_or(text)
+}
+
+/// Bytes of an access key's id at the most.
+const CLAIMED_BYTES_MAX: usize = 128;
+
+/// A resource, by its ARN.
+pub(crate) fn resource(kind: &'static str, arn: &str) -> Resource {
+    let account = arn.split(':').nth(4).and_then(|account| account.parse().ok());
+    Resource { kind, arn: bounded(arn).to_owned(), account }
 }
 
 /// A call of a service other than S3, over.
@@ -160,6 +188,7 @@ fn source(service: &str) -> &'static str {
         "kms" => "kms.amazonaws.com",
         "glacier" => "glacier.amazonaws.com",
         "cloudtrail" => "cloudtrail.amazonaws.com",
+        "firn" => "firn.amazonaws.com",
         _ => "s3.amazonaws.com",
     }
 }
@@ -171,8 +200,7 @@ pub(crate) async fn keep(
     said: &mut Said,
     told: Told<'_>,
 ) -> Result<(), Trouble> {
-    let denied = told.is_denial();
-    if call.operation == "Unknown" && !denied {
+    if call.operation == "Unknown" && !told.denied {
         return Ok(());
     }
     let mut fields = call.seen.fields(call.request_id);
@@ -181,13 +209,15 @@ pub(crate) async fn keep(
     };
     put("requestParameters", std::mem::take(&mut said.parameters));
     put("responseElements", std::mem::take(&mut said.answered));
-    let (user, account) = who(state, said.principal.as_ref(), call.access_key_id);
+    let also = said.owners(state, told);
+    let key = call.access_key_id.or(said.claimed.as_deref());
+    let (user, account) = who(state, said.principal.as_ref(), key).await;
     let event = Event {
         account,
-        also: said.owner,
+        also,
         at: state.clock.now(),
         category: Category::Management,
-        denied,
+        denied: told.denied,
         read_only: reads(call.operation) || (call.service == "kms" && uses_key(call.operation)),
         source: source(call.service),
         name: call.operation.into(),
@@ -199,28 +229,50 @@ pub(crate) async fn keep(
     settle(state, event, told.status).await
 }
 
-/// Who asked, and whose record it is: where nobody is known, the appliance's.
-pub(crate) fn who(state: &State, principal: Option<&Principal>, key: Option<&str>) -> (Value, AccountId) {
-    let account = principal.and_then(Principal::account).unwrap_or(state.account);
-    let user = if let Some(principal) = principal {
-        Event::user_identity(principal, key)
-    } else {
-        // Whose signature was not good, or whose rights were not looked at yet.
-        let mut user = json!({ "type": "Unknown", "principalId": "", "accountId": "" });
-        if let Some(key) = key {
-            user["accessKeyId"] = key.into();
+/// Who asked, and whose record it is: where nobody is known, that of the account whose key is claimed, if there is such a key, or the appliance's.
+pub(crate) async fn who(
+    state: &State,
+    principal: Option<&Principal>,
+    key: Option<&str>,
+) -> (Value, AccountId) {
+    if let Some(principal) = principal {
+        let account = principal.account().unwrap_or(state.account);
+        return (Event::user_identity(principal, key), account);
+    }
+    // Whose signature was not good, or whose rights were not looked at yet.
+    let mut user = json!({ "type": "Unknown", "principalId": "", "accountId": "" });
+    let Some(key) = key else { return (user, state.account) };
+    user["accessKeyId"] = key.into();
+    if key.parse::<AccessKeyId>().is_err() {
+        return (user, state.account);
+    }
+    match state.identities.access_key_account(key).await {
+        Ok(account) => {
+            user["accountId"] = account.to_string().into();
+            (user, account)
         }
-        user
-    };
-    (user, account)
+        Err(_) => (user, state.account),
+    }
 }
 
 /// Keeps a record that has to be there before the answer; an error where it is not.
 pub(crate) async fn settle(state: &State, event: Event, status: StatusCode) -> Result<(), Trouble> {
-    let changes_nothing = event.read_only || event.denied || status.is_server_error();
+    let changes_nothing =
+        (event.read_only && !gives(&event.name)) || event.denied || status.is_server_error();
     match state.audit.keep(event).await {
         Ok(()) => Ok(()),
         Err(unkept) if changes_nothing && !unkept.trail => Ok(()),
         Err(unkept) => Err(if unkept.full { Trouble::Full } else { Trouble::Own }),
     }
+}
+
+/// The id of a request as services other than S3 have it: a UUID, random.
+pub(crate) fn request_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    entropy.fill_id(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }

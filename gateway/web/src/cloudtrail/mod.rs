@@ -12,6 +12,7 @@ mod shapes;
 mod tags;
 mod trails;
 
+use crate::audit::resource;
 use crate::json::{Args, Call, JsonError, Service};
 use security::audit::Resource;
 use security::{AccountId, Principal};
@@ -22,6 +23,9 @@ pub(crate) static SERVICE: Service = Service {
     // The CLI and boto3 send the first; some SDKs the second.
     targets: &["com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101", "CloudTrail_20131101"],
     resources,
+    made: |_| Vec::new(),
+    // A trail of another account is none that is known.
+    of_others: false,
     groups: &[
         trails::ROWS,
         selectors::ROWS,
@@ -34,15 +38,10 @@ pub(crate) static SERVICE: Service = Service {
 };
 
 /// A trail that is named by its ARN.
-fn resources(args: &Args, principal: &Principal) -> Vec<Resource> {
+fn resources(args: &Args, _: &Principal, _: &str) -> Vec<Resource> {
     let named = ["Name", "TrailName", "ResourceId"].into_iter().find_map(|name| args.text(name));
     let arn = named.filter(|named| named.starts_with("arn:"));
-    let of = |arn: &str| Resource {
-        kind: "AWS::CloudTrail::Trail",
-        arn: arn.to_owned(),
-        account: principal.account(),
-    };
-    arn.map(of).into_iter().collect()
+    arn.map(|arn| resource("AWS::CloudTrail::Trail", arn)).into_iter().collect()
 }
 
 /// Whose trails are asked about: those of who asks.

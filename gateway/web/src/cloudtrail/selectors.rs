@@ -74,6 +74,11 @@ fn shown(arn: &str, selectors: &Selectors) -> Value {
     json!({ "TrailARN": arn, name: all })
 }
 
+/// Whether a value ends within or behind a bucket's name: it would take buckets whose names go on.
+fn is_cut(value: &str) -> bool {
+    value.strip_prefix("arn:aws:s3:::").is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
 async fn put(call: &Call) -> Result<Value, JsonError> {
     let args = &call.args;
     let name = args.needed("TrailName");
@@ -88,6 +93,13 @@ async fn put(call: &Call) -> Result<Value, JsonError> {
             return Err(JsonError::bad(Code::InvalidEventSelectors.as_str(), message));
         }
     };
+    if let Selectors::Basic(all) = &selectors
+        && let Some(value) =
+            all.iter().flat_map(|of| &of.data_resources).flat_map(|of| &of.values).find(|value| is_cut(value))
+    {
+        let message = format!("The value {value} names no prefix: all objects of a bucket are {value}/.");
+        return Err(JsonError::bad(Code::InvalidEventSelectors.as_str(), message));
+    }
     let trail = call.shared.audit.put_selectors(account, name, selectors).await?;
     Ok(shown(&trail.arn, &trail.selectors))
 }

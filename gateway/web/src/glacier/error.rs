@@ -20,11 +20,17 @@ pub(crate) struct GlacierError {
     /// For the log alone.
     cause: Option<String>,
     trouble: Trouble,
+    /// For want of a right, or of a good signature.
+    denied: bool,
 }
+
+/// What is told who has no right.
+const DENIED: &str = "AccessDeniedException";
 
 impl GlacierError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), cause: None, trouble: Trouble::Own }
+        let (denied, message) = (code == DENIED, message.into());
+        Self { status, code, message, cause: None, trouble: Trouble::Own, denied }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
@@ -41,7 +47,7 @@ impl GlacierError {
     }
 
     pub(super) fn denied(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
+        Self::new(StatusCode::FORBIDDEN, DENIED, message)
     }
 
     /// The operation is in AWS's model, and not here.
@@ -56,7 +62,12 @@ impl GlacierError {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
-    fn internal(cause: &dyn fmt::Display) -> Self {
+    /// Whether it is refused for want of a right, or of a good signature.
+    pub(super) fn is_denial(&self) -> bool {
+        self.denied
+    }
+
+    pub(super) fn internal(cause: &dyn fmt::Display) -> Self {
         let message = "The request could not be answered for an internal reason.";
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         Self { cause: Some(cause.to_string()), ..error }
@@ -108,8 +119,8 @@ impl From<BodyError> for GlacierError {
             | BodyError::Incomplete
             | BodyError::Unended
             | BodyError::Chunk(_)
-            | BodyError::Signatures
-            | BodyError::Digest(_) => Self::invalid(told),
+            | BodyError::Signatures => Self::invalid(told),
+            BodyError::Digest(_) => Self { denied: true, ..Self::invalid(told) },
             BodyError::Internal(why) => Self::internal(&why),
         }
     }
@@ -122,9 +133,9 @@ impl From<AuthError> for GlacierError {
             AuthCode::ExpiredToken => "ExpiredTokenException",
             AuthCode::SignatureDoesNotMatch => "InvalidSignatureException",
             AuthCode::ServiceUnavailable => return Self::unavailable(&error.message()),
-            _ => "AccessDeniedException",
+            _ => DENIED,
         };
-        Self::new(StatusCode::FORBIDDEN, code, error.message())
+        Self { denied: true, ..Self::new(StatusCode::FORBIDDEN, code, error.message()) }
     }
 }
 

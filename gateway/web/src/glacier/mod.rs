@@ -18,11 +18,11 @@ mod settings;
 mod table;
 mod vaults;
 
-use crate::audit::{Told, allow, answered};
+use crate::audit::{Told, allow, answered, resource};
 use crate::config::Config;
-use crate::exchange::{Exchange, Trace};
+use crate::exchange::{Exchange, Trace, contained};
 use crate::http::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
-use crate::server::Peer;
+use crate::server::{Gone, Peer};
 use crate::state::State;
 use crate::verify::{Covers, Verified, verify};
 use archive::vault::{VaultName, Vaults};
@@ -105,24 +105,30 @@ impl Call {
 pub(crate) async fn handle(
     vaults: Arc<Vaults>,
     (config, state): (Arc<Config>, Arc<State>),
-    peer: Peer,
+    (peer, gone): (Peer, Gone),
     request: Request<Incoming>,
 ) -> Answer {
-    let (mut exchange, head, mut body) = Exchange::begin(SERVICE, (&config, &state), &peer, request);
-    let mut outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut exchange.trace).await;
-    let reusable = body.settle().await;
+    let (mut exchange, head, mut body) = Exchange::begin(SERVICE, (&config, &state), (&peer, gone), request);
+    let run = Box::pin(run((vaults, &config, &state), (head, peer), &mut body, &mut exchange.trace));
+    let (mut outcome, panicked) = contained(run, || GlacierError::internal(&"it panicked")).await;
     let told = match &outcome {
         Ok(answer) => {
-            if !crate::audit::reads(exchange.trace.operation) {
+            if crate::audit::gives(exchange.trace.operation) {
                 exchange.trace.said.answered = answered(answer.headers()).into();
             }
             Told::WELL
         }
-        Err(error) => Told { status: error.status, code: error.code, message: &error.message },
+        Err(error) => Told {
+            denied: error.is_denial(),
+            status: error.status,
+            code: error.code,
+            message: &error.message,
+        },
     };
     if let Err(trouble) = exchange.keep(told).await {
         outcome = Err(GlacierError::unrecorded(trouble));
     }
+    let reusable = !panicked && body.settle().await;
     let (answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => {
@@ -165,7 +171,12 @@ async fn run(
         "-" => own,
         text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
     };
-    trace.said.owner = Some(account);
+    trace.said.owners.extend(Some(account).filter(|account| *account != own));
+    if let ["vaults", name, ..] = segments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        && let Ok(name) = VaultName::parse(name)
+    {
+        trace.said.resources = vec![resource("AWS::Glacier::Vault", &name.arn(vaults.region(), account))];
+    }
     let call =
         Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;

@@ -108,7 +108,8 @@ impl AnswerBody {
     }
 
     /// Has the answer counted and logged once it is out.
-    pub(crate) fn record(&mut self, record: Record) {
+    pub(crate) fn record(&mut self, mut record: Record) {
+        record.is_open = matches!(self.content, Content::Late(_));
         self.record = Some(record);
     }
 }
@@ -148,7 +149,7 @@ impl Body for AnswerBody {
             Content::Late(late) => match ready!(late.poll_piece(cx)) {
                 Some((piece, code)) => {
                     if let (Some(record), Some(code)) = (&mut this.record, code) {
-                        record.code = code;
+                        (record.code, record.is_open) = (code, false);
                     }
                     piece
                 }
@@ -193,6 +194,8 @@ pub(crate) struct Record {
     pub(crate) access_key_id: Option<String>,
     pub(crate) started: Duration,
     pub(crate) sent: u64,
+    /// What was asked for is not done yet.
+    pub(crate) is_open: bool,
     /// Where the bucket is logged: what its record has of it so far.
     pub(crate) logged: Option<Box<Logged>>,
     /// Where a trail takes data events: what its record has of it so far.

@@ -11,6 +11,7 @@ use super::BodyError;
 use super::head::digits;
 use crate::budget::{Budget, Sender, Share};
 use crate::config::Limits;
+use crate::server::Gone;
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use engine::clock::Clock;
@@ -23,7 +24,7 @@ use prometheus_client::metrics::counter::Counter;
 use security::chunked::{ChunkError, Decoder, Event};
 use security::sigv4::{AuthError, Payload, Signed};
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub(crate) struct RequestBody {
     ended: bool,
     /// hyper has nothing more of it, which a body without a length says only at its end.
     read_out: bool,
+    /// Where the request goes on without its client: whether it does.
+    gone: Option<Gone>,
 }
 
 /// What became of the client's `expect: 100-continue`.
@@ -110,7 +113,17 @@ impl RequestBody {
             received: 0,
             last_at: None,
             read_out: false,
+            gone: None,
         }
+    }
+
+    /// The request may outlive its client: from when `gone` is raised nothing more comes, and the body is not whole.
+    pub(crate) fn may_outlive(&mut self, gone: Gone) {
+        self.gone = Some(gone);
+    }
+
+    fn is_left(gone: Option<&Gone>) -> bool {
+        gone.is_some_and(Gone::is_raised)
     }
 
     /// From now on it is known when its last byte came: `since`, as long as none came.
@@ -255,7 +268,7 @@ impl RequestBody {
     ) -> Result<MemoryHold, BodyError> {
         let share = match self.share.take() {
             Some(share) => share,
-            None => budget.reserve(&self.sender, memory).await?,
+            None => unless_gone(self.gone.as_ref(), budget.reserve(&self.sender, memory)).await?,
         };
         Ok(self.share.insert(share).hold())
     }
@@ -281,7 +294,8 @@ impl RequestBody {
         let length = self.length_of_document(max)?;
         if !self.ended {
             let memory = ByteCount::new(length.get() * TIMES_OF_DOCUMENT);
-            self.share = Some(budget.reserve_unproven(&self.sender, memory).await?);
+            let reserving = budget.reserve_unproven(&self.sender, memory);
+            self.share = Some(unless_gone(self.gone.as_ref(), reserving).await?);
         }
         self.collect_reserved(max, length).await
     }
@@ -320,7 +334,10 @@ impl RequestBody {
         }
         loop {
             let (incoming, pace, share) = (&mut self.incoming, &mut self.pace, &self.share);
+            let gone = self.gone.as_ref();
+            // Who is gone is looked at before the body: hyper may call what is cut off ended.
             let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
+                _ if Self::is_left(gone) => Poll::Ready(Err(Late::Gone)),
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
                 Poll::Pending if share.as_ref().is_some_and(|share| share.is_ended(cx)) => {
                     Poll::Ready(Err(Late::InTheWay))
@@ -359,7 +376,7 @@ impl RequestBody {
         }
         match end {
             Ok(Some(_)) if self.announced.is_none() => Err(BodyError::Unended),
-            Ok(Some(_)) => Err(BodyError::Incomplete),
+            Ok(Some(_)) | Err(Late::Gone) => Err(BodyError::Incomplete),
             Ok(None) => {
                 self.read_out = true;
                 Ok(None)
@@ -376,6 +393,9 @@ impl RequestBody {
         if self.expectation == Expectation::Unmet {
             // aws-cli 1 (its own botocore 1.43) takes the status of an answer that came without a 100 for that of the
             // connection's next answer too, and loses its headers; only closing makes it forget.
+            return false;
+        }
+        if Self::is_left(self.gone.as_ref()) {
             return false;
         }
         if self.read_out || self.incoming.is_end_stream() {
@@ -416,6 +436,21 @@ enum Late {
     Slow,
     /// It brings little, and others wait for its memory.
     InTheWay,
+    /// Nobody sends it any more.
+    Gone,
+}
+
+/// Waits, unless nobody waits any more for what it is for.
+async fn unless_gone<T, E: Into<BodyError>>(
+    gone: Option<&Gone>,
+    waiting: impl Future<Output = Result<T, E>>,
+) -> Result<T, BodyError> {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| match gone {
+        Some(gone) if gone.is_raised() => Poll::Ready(Err(BodyError::Incomplete)),
+        _ => waiting.as_mut().poll(cx).map_err(Into::into),
+    })
+    .await
 }
 
 /// Gives up on a body that comes too slowly: each window of waiting must bring its minimum.

@@ -21,11 +21,17 @@ struct Inner {
     /// For the log alone: what the client is not told.
     cause: Option<String>,
     trouble: Trouble,
+    /// For want of a right, or of a good signature.
+    denied: bool,
 }
+
+/// What is told who has no right.
+const DENIED: &str = "AccessDeniedException";
 
 impl JsonError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
+        let (denied, message) = (code == DENIED, message.into());
+        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own, denied }))
     }
 
     pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -56,7 +62,25 @@ impl JsonError {
 
     /// Nobody signed.
     pub(crate) fn unsigned() -> Self {
-        Self::bad("MissingAuthenticationTokenException", "Missing Authentication Token")
+        Self::bad("MissingAuthenticationTokenException", "Missing Authentication Token").denied()
+    }
+
+    /// It broke off.
+    pub(crate) fn broken() -> Self {
+        let message = "The request could not be processed. Try again.";
+        let mut failed = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", message);
+        failed.0.cause = Some("it panicked".to_owned());
+        failed
+    }
+
+    fn denied(mut self) -> Self {
+        self.0.denied = true;
+        self
+    }
+
+    /// Whether it is refused for want of a right, or of a good signature.
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.denied
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -98,11 +122,11 @@ impl From<AuthError> for JsonError {
         let code = match error.kind() {
             AuthCode::InvalidAccessKeyId | AuthCode::InvalidToken => {
                 let message = "The security token included in the request is invalid.";
-                return Self::bad("UnrecognizedClientException", message);
+                return Self::bad("UnrecognizedClientException", message).denied();
             }
             AuthCode::ExpiredToken => {
                 let message = "The security token included in the request is expired";
-                return Self::bad("ExpiredTokenException", message);
+                return Self::bad("ExpiredTokenException", message).denied();
             }
             AuthCode::ServiceUnavailable => {
                 let message = error.message().to_owned();
@@ -113,7 +137,7 @@ impl From<AuthError> for JsonError {
             }
             _ => "IncompleteSignatureException",
         };
-        Self::bad(code, error.message().to_owned())
+        Self::bad(code, error.message().to_owned()).denied()
     }
 }
 

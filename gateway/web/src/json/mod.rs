@@ -23,9 +23,9 @@ pub(crate) use table::{About, Row, Service, State, done, missing, row};
 
 use crate::audit::{Told, allow};
 use crate::config::Config;
-use crate::exchange::{Exchange, Trace};
+use crate::exchange::{Exchange, Trace, contained};
 use crate::http::{Answer, RequestBody, answer_json, check_head, host};
-use crate::server::Peer;
+use crate::server::{Gone, Peer};
 use crate::state::State as Shared;
 use crate::verify::{Covers, Verified, verify};
 use context::RequestContext;
@@ -127,25 +127,39 @@ impl Call {
 pub(crate) async fn handle(
     service: &'static Service,
     (config, shared): (Arc<Config>, Arc<Shared>),
-    peer: Peer,
+    (peer, gone): (Peer, Gone),
     request: Request<Incoming>,
 ) -> Answer {
-    let (mut exchange, head, mut body) = Exchange::begin(service.name, (&config, &shared), &peer, request);
+    let told = (&*config, &shared);
+    let (mut exchange, head, mut body) = Exchange::begin(service.name, told, (&peer, gone), request);
     let of_request = (head, peer, exchange.id.as_str());
-    let mut outcome = run(service, (&config, &shared), of_request, &mut body, &mut exchange.trace).await;
-    let reusable = body.settle().await;
+    let run = Box::pin(run(service, told, of_request, &mut body, &mut exchange.trace));
+    let (mut outcome, panicked) = contained(run, JsonError::broken).await;
     let told = match &outcome {
         Ok(reply) => {
-            if !crate::audit::reads(exchange.trace.operation) {
+            if crate::audit::gives(exchange.trace.operation) {
                 exchange.trace.said.answered = allow::of_json(reply);
             }
+            let made = (service.made)(reply);
+            let resources = &mut exchange.trace.said.resources;
+            resources.extend(
+                made.into_iter()
+                    .filter(|made| resources.iter().all(|known| known.arn != made.arn))
+                    .collect::<Vec<_>>(),
+            );
             Told::WELL
         }
-        Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
+        Err(error) => Told {
+            denied: error.is_denial(),
+            status: error.status(),
+            code: error.code(),
+            message: error.message(),
+        },
     };
     if let Err(trouble) = exchange.keep(told).await {
         outcome = Err(JsonError::unrecorded(trouble));
     }
+    let reusable = !panicked && body.settle().await;
     let (status, code, document) = match outcome {
         // What answers nothing has an empty body.
         Ok(reply) if reply.is_null() => (StatusCode::OK, "", String::new()),
@@ -174,6 +188,8 @@ async fn run(
         return Err(JsonError::unknown_operation());
     }
     check_kind(&head)?;
+    // What is asked for is known to the record whoever asks.
+    trace.operation = route(service, &head).map_or(trace.operation, |row| row.name);
     let covers = Covers::Document { max: BODY_MAX };
     let verified: Result<_, JsonError> = verify(service.name, (shared, &head), (body, covers), trace).await;
     let Verified { who, region, document } = verified?.ok_or_else(JsonError::unsigned)?;
@@ -188,8 +204,12 @@ async fn run(
     };
     let args = read::read(&document, row.parameters)?;
     trace.said.parameters = args.shown(allow::parameter);
-    trace.said.resources = (service.resources)(&args, &principal);
+    trace.said.resources = (service.resources)(&args, &principal, &shared.region);
     let account = principal.account().ok_or_else(JsonError::unsigned)?;
+    if service.of_others {
+        let owners = trace.said.resources.iter().filter_map(|of| of.account);
+        trace.said.owners = owners.filter(|owner| *owner != account).collect();
+    }
     let after = match args.text("Marker") {
         Some(marker) => Some(shared.markers.open((account, row.name), marker)?),
         None => None,

@@ -16,8 +16,12 @@ pub(crate) struct Service {
     pub(crate) name: &'static str,
     /// What `X-Amz-Target` begins with: any of these.
     pub(crate) targets: &'static [&'static str],
-    /// What a request is about, as records name it.
-    pub(crate) resources: fn(&Args, &Principal) -> Vec<Resource>,
+    /// What a request is about, as records name it; in that region.
+    pub(crate) resources: fn(&Args, &Principal, &str) -> Vec<Resource>,
+    /// What an answer says that it was about.
+    pub(crate) made: fn(&serde_json::Value) -> Vec<Resource>,
+    /// It may be another account's, which has a record then.
+    pub(crate) of_others: bool,
     /// Its rows, in groups.
     pub(crate) groups: &'static [&'static [Row]],
 }

@@ -18,6 +18,7 @@ mod show;
 mod sign;
 mod uses;
 
+use crate::audit::resource;
 use crate::json::{Args, Service};
 use security::Principal;
 use security::audit::Resource;
@@ -27,6 +28,8 @@ pub(crate) static SERVICE: Service = Service {
     name: "kms",
     targets: &["TrentService"],
     resources,
+    made,
+    of_others: true,
     groups: &[
         keys::ROWS,
         uses::ROWS,
@@ -42,13 +45,34 @@ pub(crate) static SERVICE: Service = Service {
     ],
 };
 
-/// A key that is named by its ARN.
-fn resources(args: &Args, _: &Principal) -> Vec<Resource> {
-    let arn = args.text("KeyId").filter(|named| named.starts_with("arn:") && named.contains(":key/"));
-    let of = |arn: &str| Resource {
-        kind: "AWS::KMS::Key",
-        arn: arn.to_owned(),
-        account: arn.split(':').nth(4).and_then(|account| account.parse().ok()),
+/// What names keys.
+const NAMES: [&str; 4] = ["KeyId", "SourceKeyId", "DestinationKeyId", "TargetKeyId"];
+/// What keys are called as resources.
+const KEY: &str = "AWS::KMS::Key";
+
+/// Keys that are named, by their ARNs or by ids of the account's own; and aliases of others. What an alias of one's own stands for the answer says.
+fn resources(args: &Args, principal: &Principal, region: &str) -> Vec<Resource> {
+    let own = principal.account();
+    let of = |named: &str| {
+        if named.starts_with("arn:") {
+            let is_alias = named.contains(":alias/");
+            return Some(resource(if is_alias { "AWS::KMS::Alias" } else { KEY }, named));
+        }
+        let account = own.filter(|_| !named.starts_with("alias/") && !named.is_empty())?;
+        Some(resource(KEY, &format!("arn:aws:kms:{region}:{account}:key/{named}")))
     };
-    arn.map(of).into_iter().collect()
+    let mut found: Vec<Resource> = Vec::new();
+    for resource in NAMES.into_iter().filter_map(|name| args.text(name)).filter_map(of) {
+        if !found.contains(&resource) {
+            found.push(resource);
+        }
+    }
+    found
+}
+
+/// The key that an answer names.
+fn made(reply: &serde_json::Value) -> Vec<Resource> {
+    let arns = [&reply["KeyId"], &reply["KeyMetadata"]["Arn"], &reply["SourceKeyId"]];
+    let keys = arns.into_iter().filter_map(|arn| arn.as_str()).filter(|arn| arn.starts_with("arn:"));
+    keys.map(|arn| resource(KEY, arn)).collect()
 }

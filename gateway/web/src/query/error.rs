@@ -22,12 +22,18 @@ struct Inner {
     /// For the log alone: what the client is not told.
     cause: Option<String>,
     trouble: Trouble,
+    /// For want of a right, or of a good signature.
+    denied: bool,
 }
+
+/// What is told who has no right.
+const DENIED: &str = "AccessDenied";
 
 impl QueryError {
     /// A code with its status.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
+        let (denied, message) = (code == DENIED, message.into());
+        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own, denied }))
     }
 
     fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -89,16 +95,20 @@ impl QueryError {
 
     /// Nobody signed.
     pub(crate) fn unsigned() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        )
+        let message = "Request is missing Authentication Token";
+        let mut refused = Self::new(StatusCode::FORBIDDEN, "MissingAuthenticationToken", message);
+        refused.0.denied = true;
+        refused
+    }
+
+    /// Whether it is refused for want of a right, or of a good signature.
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.denied
     }
 
     /// Who asks may not.
     pub(crate) fn denied(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
+        Self::new(StatusCode::FORBIDDEN, DENIED, message)
     }
 
     /// The method is none of the protocol's.
@@ -199,7 +209,8 @@ impl From<AuthError> for QueryError {
             AuthCode::ExpiredToken => "The security token included in the request is expired".into(),
             _ => error.message().to_owned().into(),
         };
-        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own }))
+        let denied = !status.is_server_error();
+        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own, denied }))
     }
 }
 

@@ -29,13 +29,14 @@ pub(crate) use answer::Reply;
 pub(crate) use error::QueryError;
 pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
+use target::Target;
 pub(crate) use target::{Whom, whom};
 
-use crate::audit::{Told, allow};
+use crate::audit::{Said, Told, allow, resource};
 use crate::config::Config;
-use crate::exchange::{Exchange, Trace};
+use crate::exchange::{Exchange, Trace, contained};
 use crate::http::{Answer, RequestBody, check_head, host, text_xml};
-use crate::server::Peer;
+use crate::server::{Gone, Peer};
 use crate::state::State as Shared;
 use crate::verify::{Covers, Verified, verify};
 use context::RequestContext;
@@ -102,23 +103,30 @@ const ITEMS_DEFAULT: usize = 100;
 pub(crate) async fn handle(
     service: &'static Service,
     (config, shared): (Arc<Config>, Arc<Shared>),
-    peer: Peer,
+    (peer, gone): (Peer, Gone),
     request: Request<Incoming>,
 ) -> Answer {
-    let (mut exchange, head, mut body) = Exchange::begin(service.name, (&config, &shared), &peer, request);
-    let outcome = run(service, (&config, &shared), (head, peer), &mut body, &mut exchange.trace).await;
-    let reusable = body.settle().await;
+    let told = (&*config, &shared);
+    let (mut exchange, head, mut body) = Exchange::begin(service.name, told, (&peer, gone), request);
+    let run = Box::pin(run(service, told, (head, peer), &mut body, &mut exchange.trace));
+    let (outcome, panicked) = contained(run, || QueryError::internal(&"it panicked")).await;
     let mut outcome = outcome.map(|reply| reply.finish(&exchange.id));
     let told = match &outcome {
         Ok(document) => {
             exchange.trace.said.answered = answered(exchange.trace.operation, document);
             Told::WELL
         }
-        Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
+        Err(error) => Told {
+            denied: error.is_denial(),
+            status: error.status(),
+            code: error.code(),
+            message: error.message(),
+        },
     };
     if let Err(trouble) = exchange.keep(told).await {
         outcome = Err(QueryError::unrecorded(trouble));
     }
+    let reusable = !panicked && body.settle().await;
     let (status, code, document) = match outcome {
         Ok(document) => (StatusCode::OK, "", document),
         Err(error) => {
@@ -131,7 +139,7 @@ pub(crate) async fn handle(
 
 /// What a record has of an answer: what was made, without its secrets.
 fn answered(operation: &str, document: &str) -> serde_json::Value {
-    if crate::audit::reads(operation) {
+    if !crate::audit::gives(operation) {
         return serde_json::Value::Null;
     }
     let root = crate::xml::Element::parse(document.as_bytes()).ok();
@@ -153,6 +161,9 @@ async fn run(
         return Err(QueryError::method());
     }
     check_body(&head)?;
+    if let Some(row) = asked_in_url(service, &head) {
+        trace.operation = row.name;
+    }
     let covers = Covers::Document { max: BODY_MAX };
     let verified: Result<_, QueryError> = verify(service.name, (shared, &head), (body, covers), trace).await;
     let Some(Verified { who, region, document }) = verified? else {
@@ -180,6 +191,7 @@ async fn run(
     let account = principal.account().ok_or_else(QueryError::unsigned)?;
     let identities = &shared.identities;
     let target = target::resolve(identities, (&principal, account), (row, &args)).await?;
+    about(row, (&args, account), target.as_ref(), &mut trace.said);
     let (now, said) = (shared.clock.now(), context::said(&args, target.as_ref()));
     let context = RequestContext::new((Arc::new(head), peer), (now, region), (row, account), said);
     if let Some(target) = &target {
@@ -206,6 +218,44 @@ async fn run(
         debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
     }
     outcome
+}
+
+/// What a record has of what is asked about, and whose that is.
+fn about(row: &Row, (args, account): (&Args, AccountId), target: Option<&Target>, said: &mut Said) {
+    let role = match row.about {
+        About::Trust(parameter) => args.text(parameter),
+        _ => None,
+    };
+    let named = [role, target.map(|target| target.arn.as_str()), args.text("PolicyArn")];
+    for arn in named.into_iter().flatten() {
+        let Some(kind) = kind_of(arn) else { continue };
+        let found = resource(kind, arn);
+        // Policies that are AWS's are nobody's here.
+        said.owners.extend(found.account.filter(|owner| role.is_some() && *owner != account));
+        if said.resources.iter().all(|known| known.arn != found.arn) {
+            said.resources.push(found);
+        }
+    }
+}
+
+/// What one thing is called as a resource; `None`: it is no single one.
+fn kind_of(arn: &str) -> Option<&'static str> {
+    let (kind, name) = arn.splitn(6, ':').nth(5)?.split_once('/')?;
+    let kind = match kind {
+        "user" => "AWS::IAM::User",
+        "role" => "AWS::IAM::Role",
+        "group" => "AWS::IAM::Group",
+        "policy" => "AWS::IAM::Policy",
+        _ => return None,
+    };
+    Some(kind).filter(|_| !name.is_empty())
+}
+
+/// What a URL asks for, before it is known who asks.
+fn asked_in_url(service: &'static Service, head: &request::Parts) -> Option<&'static Row> {
+    let mut form =
+        Form::of_url(head.uri.query().unwrap_or_default()).ok().filter(|_| head.method == Method::GET)?;
+    route(service, &mut form).ok()
 }
 
 /// A POST has a form, and a GET nothing.

@@ -28,6 +28,8 @@ struct Inner {
     headers: HeaderMap,
     /// For the log alone: what the client is not told.
     cause: Option<String>,
+    /// For want of a right, or of a good signature.
+    denied: bool,
 }
 
 impl S3Error {
@@ -46,7 +48,25 @@ impl S3Error {
             fields: Vec::new(),
             headers: HeaderMap::new(),
             cause: None,
+            denied: code == Code::AccessDenied,
         }))
+    }
+
+    /// The same, as what a signature or a right was looked at for: whatever its code, it is a denial.
+    #[must_use]
+    pub(crate) fn refusing(mut self) -> Self {
+        self.0.denied = !self.0.status.is_server_error();
+        self
+    }
+
+    /// Whether it is refused for want of a right, or of a good signature.
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.denied
+    }
+
+    /// It broke off.
+    pub(crate) fn broken() -> Self {
+        Self::new(Code::InternalError).caused_by(&"it panicked")
     }
 
     /// `InvalidArgument` that names the argument.
@@ -246,6 +266,7 @@ impl From<ChunkError> for S3Error {
             fields: Vec::new(),
             headers: HeaderMap::new(),
             cause: Some(error.to_string()),
+            denied: error == ChunkError::Signature,
         }))
     }
 }
@@ -260,6 +281,7 @@ impl From<FormError> for S3Error {
             fields: error.fields(),
             headers: HeaderMap::new(),
             cause: Some(error.to_string()),
+            denied: matches!(error, FormError::Denied(_)),
         }))
     }
 }
@@ -277,6 +299,14 @@ impl From<AuthError> for S3Error {
             fields: error.fields().to_vec(),
             headers: HeaderMap::new(),
             cause: None,
+            // Of what is no signature's, too, where texts are read that are encoded as URLs are.
+            denied: !matches!(
+                error.kind(),
+                AuthCode::InvalidArgument
+                    | AuthCode::InvalidRequest
+                    | AuthCode::InvalidUri
+                    | AuthCode::ServiceUnavailable
+            ),
         }))
     }
 }

@@ -8,7 +8,7 @@
 //! S3 answers completions and copies this way, for clients and proxies between give up on a silent connection; SDKs look for an
 //! `Error` in a 200 of theirs. What only a header could say (the version) is not said then.
 //!
-//! A client that goes away ends the work at its next await, as with every request; a completion can be repeated.
+//! A client that goes away ends the work at its next await, where a trail is told so; a completion can be repeated.
 
 use super::Call;
 use super::answer::{Answer, xml_late};

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A request to a bucket that is not logged has no `Logged`: it costs the look whether any bucket is. A request that is taken back
-//! by its client before it is answered has no record.
+//! by its client before it is answered has no record, unless it is finished for the audit trail's.
 
 use super::answer::{Answer, Record};
 use super::hoist::hoist;

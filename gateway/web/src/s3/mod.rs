@@ -37,7 +37,7 @@ mod route;
 mod target;
 mod website;
 
-pub(crate) use audited::Audited;
+pub(crate) use audited::{Audited, may_need_record};
 pub(crate) use error::S3Error;
 pub(crate) use late::Late;
 pub(crate) use logged::Logged;
@@ -47,15 +47,16 @@ pub(crate) use target::names_bucket;
 use crate::budget::Sender;
 use crate::config::Config;
 // Operations know these by their names here.
+use crate::exchange::contained;
 use crate::http::{
     AccessLine, Answer, Pace, Record, RequestBody, answer, body, check_head, date, host, name_host,
 };
-use crate::server::{Peer, Refused};
+use crate::server::{Gone, Peer, Refused, Standing};
 use crate::state::State;
 use crate::xml::Element;
 use access::{Asker, Asking};
 use answer::{set, set_amz};
-use audited::Noted;
+use audited::{Batch, Noted};
 use bytes::Bytes;
 use context::Signed;
 use cors::Page;
@@ -70,6 +71,7 @@ use request_id::RequestId;
 use security::Principal;
 use security::credentials::AccessKeyId;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -102,6 +104,12 @@ pub(crate) struct Call {
     form_key: OnceLock<AccessKeyId>,
     /// Who that is, and the key that they name.
     form_asker: OnceLock<(Principal, String)>,
+    /// The key that a form claims to be signed with.
+    form_claimed: OnceLock<String>,
+    /// What became of single keys, where the trail wants to know it.
+    batch: OnceLock<Box<Batch>>,
+    /// The document that says who may from now on.
+    rules: OnceLock<Box<Value>>,
     host: String,
     /// Who sends it, as far as the connection knows.
     peer: Peer,
@@ -116,6 +124,11 @@ impl Call {
         if let Some(notes) = &self.notes {
             tell(notes);
         }
+    }
+
+    /// Tells the trail which document says who may from now on.
+    fn tells(&self, name: &'static str, document: impl FnOnce() -> Value) {
+        let _set_once = self.rules.set(Box::new(serde_json::json!({ name: document() })));
     }
 
     /// Where a change that this request makes comes from.
@@ -161,49 +174,111 @@ struct Trace {
     logged: Option<Box<Logged>>,
     /// What the audit trail may want to know.
     noted: Noted,
+    /// It goes on whatever becomes of its client.
+    finishes: bool,
 }
 
 impl Trace {
+    fn begin(state: &State, head: &request::Parts, peer: Peer, finishes: bool) -> Self {
+        Self {
+            id: RequestId::random(&*state.entropy),
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            target: Target::default(),
+            operation: None,
+            access_key_id: None,
+            started: state.clock.boottime(),
+            website: false,
+            logged: None,
+            noted: Noted::of(peer),
+            finishes,
+        }
+    }
+
+    /// Takes down what the operation found out of who asks, and of what it did.
+    fn hear(&mut self, call: Call) {
+        if let Some(key) = call.form_key.get() {
+            self.access_key_id = Some(key.as_str().to_owned());
+        }
+        (self.noted.batch, self.noted.rules) = (call.batch.into_inner(), call.rules.into_inner());
+        if let Some((principal, key)) = call.form_asker.into_inner() {
+            (self.noted.principal, self.noted.key) = (Some(principal), Some(key));
+        } else if let Some(claimed) = call.form_claimed.into_inner() {
+            // Whose form it is said to be, and could not be proven.
+            (self.noted.principal, self.noted.claimed) = (None, Some(claimed));
+        }
+    }
+
+    /// What is recorded once the answer is out.
+    fn end(
+        self,
+        state: Arc<State>,
+        (status, code): (StatusCode, &'static str),
+        audited: Option<Box<Audited>>,
+    ) -> Record {
+        Record {
+            audited,
+            service: None,
+            request_id: self.id.to_string(),
+            operation: self.operation.map_or("Unknown", Operation::name),
+            method: self.method,
+            path: self.path,
+            status,
+            code,
+            access_key_id: self.access_key_id,
+            started: self.started,
+            sent: 0,
+            is_open: false,
+            logged: self.logged,
+            state,
+        }
+    }
+
     fn notes(&self) -> Option<Notes> {
         self.logged.as_ref().map(|logged| logged.notes.clone())
     }
 }
 
 /// Answers one request.
+///
+/// With `gone` it is one that may need a record: it goes on when its client goes, and a panic has a record, too.
 pub(crate) async fn handle(
-    config: Arc<Config>,
-    state: Arc<State>,
-    peer: Peer,
+    (config, state): (Arc<Config>, Arc<State>),
+    (peer, standing, gone): (Peer, Standing, Option<Gone>),
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, incoming) = request.into_parts();
     name_host(&mut head);
-    let mut trace = Trace {
-        id: RequestId::random(&*state.entropy),
-        method: head.method.clone(),
-        path: head.uri.path().to_owned(),
-        target: Target::default(),
-        operation: None,
-        access_key_id: None,
-        started: state.clock.boottime(),
-        website: false,
-        logged: None,
-        noted: Noted::of(peer),
-    };
+    let finishes = gone.is_some();
+    let mut trace = Trace::begin(&state, &head, peer, finishes);
     let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
     let mut body =
         RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, state.metrics.bytes_in.clone());
-    let mut outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
-    let reusable = body.settle().await;
-    if let Some(kept) = audited::kept(&state, &trace, &outcome)
-        && let Err(trouble) = Box::pin(audited::keep(&state, &trace, kept)).await
-    {
-        outcome = Err(S3Error::unrecorded(trouble));
+    let (mut outcome, panicked) = match gone {
+        Some(gone) => {
+            body.may_outlive(gone);
+            let run = Box::pin(run(config, state.clone(), (head, peer), &mut body, &mut trace));
+            contained(run, S3Error::broken).await
+        }
+        None => (run(config, state.clone(), (head, peer), &mut body, &mut trace).await, false),
+    };
+    // Before anything more is waited for of the client.
+    if let Some(kept) = audited::kept(&state, &trace, &outcome) {
+        let keeping = Box::pin(audited::keep(state.clone(), kept));
+        let kept = if finishes { keeping.await } else { standing.finish(Gone::default(), keeping).await };
+        if let Err(trouble) = kept {
+            outcome = Err(S3Error::unrecorded(trouble));
+        }
     }
-    let (mut answer, code) = match outcome {
-        Ok(answer) => (answer, ""),
-        Err(error) => render(&state, &trace, error),
+    let reusable = !panicked && body.settle().await;
+    let (mut answer, code, denied) = match outcome {
+        Ok(answer) => (answer, "", false),
+        Err(error) => {
+            let denied = error.is_denial();
+            let (answer, code) = render(&state, &trace, error);
+            (answer, code, denied)
+        }
     };
     if let Some(page) = visitor.filter(|_| trace.method != Method::OPTIONS && trace.target.bucket.is_some()) {
         cors::decorate(&state, &trace.target, &page, answer.headers_mut()).await;
@@ -213,22 +288,13 @@ pub(crate) async fn handle(
         let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
         logged.answered((trace.operation, trace.website), &answer, received, now);
     }
-    let audited = audited::of_data(&state, &trace, &answer, code);
-    let record = Record {
-        audited,
-        service: None,
-        request_id: trace.id.to_string(),
-        operation: trace.operation.map_or("Unknown", Operation::name),
-        method: trace.method,
-        path: trace.path,
-        status: answer.status(),
-        code,
-        access_key_id: trace.access_key_id,
-        started: trace.started,
-        sent: 0,
-        logged: trace.logged,
-        state,
+    let audited = if state.audit.takes_data() {
+        let answered = (answer.status(), answer.headers());
+        Box::pin(audited::of_data(&state, &mut trace, answered, (code, denied))).await
+    } else {
+        None
     };
+    let record = trace.end(state, (answer.status(), code), audited);
     answer.body_mut().record(record);
     answer
 }
@@ -264,6 +330,7 @@ fn begin(
         body.keep_time(trace.started);
     }
     let query = Arc::new(Query::parse(head.uri.query().unwrap_or_default())?);
+    trace.noted.query = Some(Arc::clone(&query));
     if head.method == Method::OPTIONS {
         trace.operation = Some(Operation::CorsPreflight);
         return Ok(Begun::Preflight);
@@ -286,23 +353,24 @@ async fn run(
         Begun::Visit { host } => {
             let (target, id, notes) = (trace.target.clone(), trace.id, trace.notes());
             let visit = website::Visit { config, state, head, target, host, peer, notes, id };
-            return Box::pin(visit.answer()).await;
+            return Box::pin(visit.answer(&mut trace.noted.turned)).await;
         }
         Begun::Preflight => return cors::preflight(&state, &trace.target, &head.headers).await,
         Begun::Call { host, query, who } => (host, query, who),
     };
-    trace.noted.query = Some(Arc::clone(&query));
     if let Authenticated::Signed(signed) = &who {
         trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
     }
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
+    debug_assert!(trace.finishes || !audited::has_record(operation), "{} is finished", operation.name());
     if operation == Operation::PostObject && matches!(who, Authenticated::Signed(_)) {
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let principal = who.principal(&*state.credentials).await?;
+    let principal =
+        who.principal(&*state.credentials).await.map_err(|refused| S3Error::from(refused).refusing())?;
     trace.noted.principal = Some(principal.clone());
     let notes = trace.notes().inspect(|notes| notes.principal(principal.clone()));
     let (signed, target, part_of) = (Signed::of(&who), &mut trace.target, None);
@@ -319,7 +387,8 @@ async fn run(
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
     let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
-    let form_asker = OnceLock::new();
+    let (form_asker, form_claimed) = (OnceLock::new(), OnceLock::new());
+    let (batch, rules) = (OnceLock::new(), OnceLock::new());
     let call = Call {
         config,
         state,
@@ -332,6 +401,9 @@ async fn run(
         owner_id,
         form_key,
         form_asker,
+        form_claimed,
+        batch,
+        rules,
         host,
         peer,
         id,
@@ -340,12 +412,7 @@ async fn run(
     // Of a form it is not known yet who asks.
     let charged = operation != Operation::PostObject && ops::charged(&call).await?;
     let outcome = ops::dispatch(&call, body).await;
-    if let Some(key) = call.form_key.get() {
-        trace.access_key_id = Some(key.as_str().to_owned());
-    }
-    if let Some((principal, key)) = call.form_asker.into_inner() {
-        (trace.noted.principal, trace.noted.key) = (Some(principal), Some(key));
-    }
+    trace.hear(call);
     let mut answer = outcome?;
     if charged {
         ops::tell_charged(answer.headers_mut());
@@ -362,7 +429,8 @@ fn verify(state: &State, head: &mut request::Parts, of_url: &Query) -> Result<Au
         headers: &head.headers,
     };
     let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
-    let who = authenticate(&request, &*state.credentials, &policy)?;
+    let who = authenticate(&request, &*state.credentials, &policy);
+    let who = who.map_err(|refused| S3Error::from(refused).refusing())?;
     hoist::hoist(&mut head.headers, of_url)?;
     Ok(who)
 }

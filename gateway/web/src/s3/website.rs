@@ -10,6 +10,7 @@
 //! alone. Errors are HTML.
 
 use super::answer::{Answer, empty, html, set};
+use super::audited::Turned;
 use super::code::Code;
 use super::context::Signed;
 use super::error::S3Error;
@@ -49,8 +50,8 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// Answers it.
-    pub(super) async fn answer(mut self) -> Result<Answer, S3Error> {
+    /// Answers it; `turned` is the error that became a page, or a redirect to one.
+    pub(super) async fn answer(mut self, turned: &mut Option<Turned>) -> Result<Answer, S3Error> {
         if self.head.method == Method::OPTIONS {
             return cors::preflight(&self.state, &self.target, &self.head.headers).await;
         }
@@ -82,6 +83,7 @@ impl Visit {
             set(answer.headers_mut(), LOCATION, &directory(&key));
             return Ok(answer);
         }
+        *turned = Some(Turned::of(&error));
         if let Some(redirect) = website.redirect(&key, Some(error.status().as_u16())) {
             return Ok(self.send_on(&redirect));
         }
@@ -124,6 +126,9 @@ impl Visit {
             owner_id: OnceLock::new(),
             form_key: OnceLock::new(),
             form_asker: OnceLock::new(),
+            form_claimed: OnceLock::new(),
+            batch: OnceLock::new(),
+            rules: OnceLock::new(),
             host: self.host.clone(),
             peer: self.peer,
             notes: self.notes.clone(),

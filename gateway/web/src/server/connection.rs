@@ -2,6 +2,7 @@
 
 use super::io::TimedIo;
 use super::refusal::{Refuse, Refused, Refusing, Tracked, Turn, wire_form};
+use super::standing::Standing;
 use super::streams::{Handover, Look, Watch};
 use super::timer::ClockTimer;
 use super::{Door, Handler, Peer, Tls, raised, tls};
@@ -56,7 +57,7 @@ type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) async fn serve<H: Handler>(
     door: Arc<Door>,
     (stream, ip): (TcpStream, IpAddr),
-    stopped: watch::Receiver<bool>,
+    (standing, stopped): (Standing, watch::Receiver<bool>),
     handler: impl Fn(Peer) -> H + Send + 'static,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -64,11 +65,11 @@ pub(super) async fn serve<H: Handler>(
     }
     if let Some(acceptor) = door.tls.clone() {
         // Boxed, so that connections without TLS are no larger for it.
-        let secured: Boxed = Box::pin(serve_tls(door, acceptor, (stream, ip), stopped, handler));
+        let secured: Boxed = Box::pin(serve_tls(door, acceptor, (stream, ip), (standing, stopped), handler));
         secured.await;
     } else {
         let timed = TimedIo::new(stream, door.state.clock.clone(), door.config.limits.write_idle_timeout);
-        serve_http1(door, timed, stopped, handler(Peer { ip, tls: None })).await;
+        serve_http1(door, timed, (standing, stopped), handler(Peer { ip, tls: None })).await;
     }
 }
 
@@ -83,7 +84,7 @@ async fn serve_tls<H: Handler>(
     door: Arc<Door>,
     acceptor: TlsAcceptor,
     (stream, ip): (TcpStream, IpAddr),
-    mut stopped: watch::Receiver<bool>,
+    (standing, mut stopped): (Standing, watch::Receiver<bool>),
     handler: impl Fn(Peer) -> H + Send + 'static,
 ) {
     let (clock, limits) = (door.state.clock.clone(), &door.config.limits);
@@ -96,11 +97,11 @@ async fn serve_tls<H: Handler>(
     match opened {
         Ok(Opened::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
             let peer = Peer { ip, tls: Some(Tls::of(stream.get_ref().1)) };
-            serve_http2(door, stream, stopped, handler(peer)).await;
+            serve_http2(door, stream, (standing, stopped), handler(peer)).await;
         }
         Ok(Opened::Tls(stream)) => {
             let peer = Peer { ip, tls: Some(Tls::of(stream.get_ref().1)) };
-            serve_http1(door, stream, stopped, handler(peer)).await;
+            serve_http1(door, stream, (standing, stopped), handler(peer)).await;
         }
         Ok(Opened::Plain(stream)) => {
             if let Err(error) = tell_plain(&door, stream).await {
@@ -144,7 +145,7 @@ async fn tell_plain(door: &Door, mut stream: TimedIo) -> io::Result<()> {
 async fn serve_http1(
     door: Arc<Door>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    mut stopped: watch::Receiver<bool>,
+    (standing, mut stopped): (Standing, watch::Receiver<bool>),
     handler: impl Handler,
 ) {
     let limits = &door.config.limits;
@@ -163,7 +164,7 @@ async fn serve_http1(
         .auto_date_header(true);
     let service = service_fn(|request| {
         let ended = turn.begin();
-        let answer = handler.handle(door.config.clone(), door.state.clone(), request);
+        let answer = handler.handle((door.config.clone(), door.state.clone()), standing.clone(), request);
         contained(&door, answer, Version::HTTP_11)
             .map(|answer| Ok::<_, Infallible>(answer.map(|body| Tracked { body, _ended: ended })))
     });
@@ -198,7 +199,7 @@ fn bounded_http2(streams: Handover, streams_max: u32) -> http2::Builder<Handover
 async fn serve_http2(
     door: Arc<Door>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    mut stopped: watch::Receiver<bool>,
+    (standing, mut stopped): (Standing, watch::Receiver<bool>),
     handler: impl Handler,
 ) {
     let limits = &door.config.limits;
@@ -211,10 +212,11 @@ async fn serve_http2(
     let serving = Arc::clone(&door);
     let service = service_fn(move |request: Request<Incoming>| {
         let (begun, door, handler) = (watching.begin(), Arc::clone(&serving), handler.clone());
+        let standing = standing.of_stream(begun.stream());
         async move {
             let method = request.method().clone();
             begun.admitted().await;
-            let answer = handler.handle(door.config.clone(), door.state.clone(), request);
+            let answer = handler.handle((door.config.clone(), door.state.clone()), standing, request);
             let answer = contained(&door, answer, Version::HTTP_2).await;
             Ok::<_, Infallible>(begun.answered(answer, &method))
         }

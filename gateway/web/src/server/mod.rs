@@ -13,11 +13,13 @@
 mod connection;
 mod io;
 mod refusal;
+mod standing;
 mod streams;
 mod timer;
 mod tls;
 
 pub(crate) use refusal::Refused;
+pub(crate) use standing::{Gone, Standing};
 pub use tls::Identity;
 pub(crate) use tls::Tls;
 
@@ -28,12 +30,13 @@ use bytes::Bytes;
 use engine::clock::Clock;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use std::convert::Infallible;
 use std::future::Future;
 use std::io as std_io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -159,7 +162,7 @@ impl Server {
                 state: state.clone(),
             },
             stop_seen.clone(),
-            |peer: Peer| move |config, state, request| front::handle(config, state, peer, request),
+            |peer: Peer| move |told, standing, request| front::handle(told, (peer, standing), request),
         );
         let admin_door = serve_door(
             admin.listener,
@@ -172,7 +175,7 @@ impl Server {
                 state,
             },
             stop_seen,
-            |_: Peer| |_, state, request| admin::handle(state, request),
+            |peer: Peer| move |(_, state), standing, request| admin::handle(state, (peer, standing), request),
         );
         let stopping = async {
             shutdown.await;
@@ -203,7 +206,7 @@ struct Door {
     state: Arc<State>,
 }
 
-/// What a door does with a request: a function of what the door was told, what it serves and what was asked.
+/// What a door does with a request: a function of what the door was told and serves, of what the request takes up, and of what was asked.
 trait Handler: Clone + Send + Sync + 'static {
     /// What an answer sends.
     type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static;
@@ -211,20 +214,25 @@ trait Handler: Clone + Send + Sync + 'static {
     type Answering: Future<Output = Response<Self::Body>> + Send + 'static;
 
     /// Begins to answer.
-    fn handle(&self, config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> Self::Answering;
+    fn handle(
+        &self,
+        told: (Arc<Config>, Arc<State>),
+        standing: Standing,
+        request: Request<Incoming>,
+    ) -> Self::Answering;
 }
 
 impl<H, F, B> Handler for H
 where
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn((Arc<Config>, Arc<State>), Standing, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {
     type Body = B;
     type Answering = F;
 
-    fn handle(&self, config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> F {
-        self(config, state, request)
+    fn handle(&self, told: (Arc<Config>, Arc<State>), standing: Standing, request: Request<Incoming>) -> F {
+        self(told, standing, request)
     }
 }
 
@@ -237,6 +245,7 @@ async fn serve_door<H: Handler>(
 ) {
     let door = Arc::new(door);
     let mut open = JoinSet::new();
+    let (unfinished, finished) = mpsc::channel::<Infallible>(1);
     let mut refused = false;
     loop {
         let next = async {
@@ -258,13 +267,13 @@ async fn serve_door<H: Handler>(
                     tracing::info!(door = door.name, "connections are accepted again");
                 }
                 let (peer, handler) = (peer.ip().to_canonical(), handler.clone());
-                let connection =
-                    connection::serve(Arc::clone(&door), (stream, peer), stopped.clone(), handler);
+                let standing = Standing::of(place.ok(), unfinished.clone());
+                let standing = (standing, stopped.clone());
+                let connection = connection::serve(Arc::clone(&door), (stream, peer), standing, handler);
                 let gauge = door.state.metrics.connections(door.name);
                 open.spawn(async move {
                     let _open = gauge;
                     connection.await;
-                    drop(place);
                 });
             }
             // The client left between SYN and accept.
@@ -281,8 +290,10 @@ async fn serve_door<H: Handler>(
             }
         }
     }
-    drop(listener);
-    drain(open, &*door.state.clock, door.config.limits.drain_timeout, door.name).await;
+    drop((listener, unfinished));
+    let patience = (&*door.state.clock, door.config.limits.drain_timeout);
+    drain(open, patience, door.name).await;
+    finish(finished, patience, door.name).await;
 }
 
 /// A connection that panicked outside its handler (in the body of an answer, say) was cut off; its client knows, the log too.
@@ -297,7 +308,11 @@ async fn raised(stopped: &mut watch::Receiver<bool>) {
     let _seen_or_gone = stopped.wait_for(|stop| *stop).await.is_ok();
 }
 
-async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Duration, door: &'static str) {
+async fn drain(
+    mut open: JoinSet<()>,
+    (clock, patience): (&dyn Clock, std::time::Duration),
+    door: &'static str,
+) {
     let all_closed = async {
         while let Some(ended) = open.join_next().await {
             report(ended, door);
@@ -311,4 +326,19 @@ async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Du
         tracing::warn!(door, connections = open.len(), "connections were still open after the drain timeout");
     }
     open.shutdown().await;
+}
+
+/// Waits for what goes on though its connection is gone: what it does is to be recorded. It waits for nobody's bytes any more.
+async fn finish(
+    mut finished: mpsc::Receiver<Infallible>,
+    (clock, patience): (&dyn Clock, std::time::Duration),
+    door: &'static str,
+) {
+    tokio::select! {
+        biased;
+        _none = finished.recv() => {}
+        () = clock.sleep(patience) => {
+            tracing::warn!(door, "requests whose clients were gone were not done after the drain timeout: they may have no record");
+        }
+    }
 }

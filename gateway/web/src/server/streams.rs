@@ -72,8 +72,9 @@ pub(super) struct Watch {
     pub(super) flooded: Notify,
 }
 
+/// One stream.
 #[derive(Debug, Default)]
-struct Stream {
+pub(super) struct Stream {
     /// What it takes up of what the door serves at once, until its last piece is out.
     place: OnceLock<OwnedSemaphorePermit>,
     /// Pieces given out and not yet sent.
@@ -151,6 +152,11 @@ impl Begun {
         if let Ok(place) = place {
             let _first = stream.place.set(place);
         }
+    }
+
+    /// What it takes up, for who may outlive it.
+    pub(super) fn stream(&self) -> Option<Arc<Stream>> {
+        self.stream.clone()
     }
 
     /// The answer is there. hyper sends what its body has, to HEAD too: over HTTP/2 that is a fault, so it is only named there.

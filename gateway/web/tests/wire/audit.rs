@@ -12,14 +12,24 @@ use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const JSON: &str = "application/x-amz-json-1.1";
+/// What a connection is made of.
+pub(crate) trait Wire: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Wire for S {}
 
-async fn call(client: &mut Client, request: &[u8]) -> Answer {
+pub(crate) const JSON: &str = "application/x-amz-json-1.1";
+
+pub(crate) async fn call<S: Wire>(client: &mut Client<S>, request: &[u8]) -> Answer {
     client.send(request).await;
     client.answer().await.unwrap()
 }
 
-async fn ask(world: &World, client: &mut Client, key: &Key, operation: &str, body: &Value) -> Answer {
+async fn ask<S: Wire>(
+    world: &World,
+    client: &mut Client<S>,
+    key: &Key,
+    operation: &str,
+    body: &Value,
+) -> Answer {
     let target = format!("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.{operation}");
     let header = Some(("x-amz-target", target.as_str()));
     let post = Post { service: "cloudtrail", content_type: JSON, header, ..Post::default() };
@@ -32,16 +42,40 @@ fn code(answer: &Answer) -> String {
     body["__type"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn done(world: &World, client: &mut Client, operation: &str, body: &Value) -> Value {
-    let answer = ask(world, client, &Key::root(), operation, body).await;
+pub(crate) async fn done<S: Wire>(
+    world: &World,
+    client: &mut Client<S>,
+    operation: &str,
+    body: &Value,
+) -> Value {
+    done_by(world, client, &Key::root(), (operation, body)).await
+}
+
+async fn done_by<S: Wire>(
+    world: &World,
+    client: &mut Client<S>,
+    key: &Key,
+    (operation, body): (&str, &Value),
+) -> Value {
+    let answer = ask(world, client, key, operation, body).await;
     assert_eq!(answer.status, 200, "{operation} {body}: {}", answer.text());
     serde_json::from_str(answer.text()).unwrap_or_default()
 }
 
 /// Records of an operation, newest first.
-pub(crate) async fn records(world: &World, client: &mut Client, name: &str) -> Vec<Value> {
+pub(crate) async fn records<S: Wire>(world: &World, client: &mut Client<S>, name: &str) -> Vec<Value> {
+    records_of(world, client, &Key::root(), name).await
+}
+
+/// The same of the account of a root.
+pub(crate) async fn records_of<S: Wire>(
+    world: &World,
+    client: &mut Client<S>,
+    root: &Key,
+    name: &str,
+) -> Vec<Value> {
     let wanted = json!({ "LookupAttributes": [{ "AttributeKey": "EventName", "AttributeValue": name }] });
-    let found = done(world, client, "LookupEvents", &wanted).await;
+    let found = done_by(world, client, root, ("LookupEvents", &wanted)).await;
     let events = found["Events"].as_array().unwrap();
     events
         .iter()
@@ -59,7 +93,7 @@ fn bucket_policy() -> String {
 }
 
 /// A bucket that trails may write to.
-async fn with_logs(world: &World, client: &mut Client) {
+pub(crate) async fn with_logs(world: &World, client: &mut Client) {
     assert_eq!(call(client, &world.signed("PUT", "/logs", &[], b"")).await.status, 200);
     let set = world.signed("PUT", "/logs?policy", &[], bucket_policy().as_bytes());
     assert_eq!(call(client, &set).await.status, 204);
@@ -168,6 +202,37 @@ async fn management_calls_and_denials_are_recorded_and_objects_cost_no_row() {
     assert_eq!(records(&world, c, "CreateBucket").await.len(), 1);
 }
 
+/// A trail of the account of who asks, which takes what is done with objects below these, and no management events.
+pub(crate) async fn with_trail(world: &World, client: &mut Client, values: &[&str]) {
+    with_logs(world, client).await;
+    done(world, client, "CreateTrail", &json!({ "Name": "trail", "S3BucketName": "logs" })).await;
+    done(world, client, "StartLogging", &json!({ "Name": "trail" })).await;
+    let selected = json!([{
+        "IncludeManagementEvents": false,
+        "DataResources": [{ "Type": "AWS::S3::Object", "Values": values }],
+    }]);
+    let body = json!({ "TrailName": "trail", "EventSelectors": selected });
+    done(world, client, "PutEventSelectors", &body).await;
+}
+
+/// What is in the one file that a trail delivers.
+pub(crate) async fn delivered(world: &World, c: &mut Client) -> Vec<Value> {
+    world.audit.drain().await;
+    for mut worker in world.audit.workers() {
+        if worker.name() == "audit-trails" {
+            worker.tick().await.unwrap();
+        }
+    }
+    let listed = call(c, &world.signed("GET", "/logs?prefix=AWSLogs/", &[], b"")).await;
+    let key = crate::iam_world::element(listed.text(), "Key").unwrap().to_owned();
+    assert_eq!(listed.text().matches("<Key>").count(), 1, "its own files are no events");
+    let file = call(c, &world.signed("GET", &format!("/logs/{key}"), &[], b"")).await;
+    assert_eq!(file.header("content-encoding"), Some("gzip"));
+    let text = std::io::read_to_string(flate2::read::GzDecoder::new(&file.body[..])).unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    found["Records"].as_array().unwrap().clone()
+}
+
 #[tokio::test]
 async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     let world = World::new().await;
@@ -194,6 +259,12 @@ async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     }]);
     let body = json!({ "TrailName": "trail", "EventSelectors": selected });
     done(&world, c, "PutEventSelectors", &body).await;
+    // Without the slash it would take what is done in bucket-other, too.
+    let cut =
+        json!([{ "DataResources": [{ "Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::bucket"] }] }]);
+    let body = json!({ "TrailName": "trail", "EventSelectors": cut });
+    let refused = ask(&world, c, &Key::root(), "PutEventSelectors", &body).await;
+    assert_eq!(code(&refused), "InvalidEventSelectorsException");
     call(c, &world.signed("PUT", "/bucket/k", &[("x-amz-acl", "private")], b"body")).await;
     call(c, &world.signed("GET", "/bucket/k", &[], b"")).await;
     // Of what is in no archived class: refused, and an event all the same.
@@ -201,20 +272,7 @@ async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     assert_eq!(call(c, &world.signed("POST", "/bucket/k?restore", &[], restore)).await.status, 403);
     call(c, &world.signed("PUT", "/logs/k", &[], b"body")).await;
     call(c, &world.signed("DELETE", "/bucket/k", &[], b"")).await;
-    world.audit.drain().await;
-    for mut worker in world.audit.workers() {
-        if worker.name() == "audit-trails" {
-            worker.tick().await.unwrap();
-        }
-    }
-    let listed = call(c, &world.signed("GET", "/logs?prefix=AWSLogs/", &[], b"")).await;
-    let key = crate::iam_world::element(listed.text(), "Key").unwrap().to_owned();
-    assert_eq!(listed.text().matches("<Key>").count(), 1, "its own files are no events");
-    let file = call(c, &world.signed("GET", &format!("/logs/{key}"), &[], b"")).await;
-    assert_eq!(file.header("content-encoding"), Some("gzip"));
-    let text = std::io::read_to_string(flate2::read::GzDecoder::new(&file.body[..])).unwrap();
-    let found: Value = serde_json::from_str(&text).unwrap();
-    let records = found["Records"].as_array().unwrap();
+    let records = delivered(&world, c).await;
     let names: Vec<&str> = records.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["StartLogging", "PutObject", "RestoreObject", "DeleteObject"]);
     assert_eq!(

@@ -57,7 +57,7 @@ pub(crate) fn form(fields: &[(String, String)], more: &[(&str, &str)], file: &[u
     body
 }
 
-async fn post(client: &mut Client, body: &[u8]) -> Answer {
+pub(crate) async fn post(client: &mut Client, body: &[u8]) -> Answer {
     let head = format!(
         "POST /bucket HTTP/1.1\r\nhost: {{host}}\r\ncontent-type: multipart/form-data; boundary=frontier\r\n\
          content-length: {}\r\n\r\n",

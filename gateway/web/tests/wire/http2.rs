@@ -22,22 +22,25 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
 use web::Limits;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
 type Pieces = http_body_util::channel::Sender<Bytes, Infallible>;
 
 /// A connection that speaks HTTP/2, and the task that ends with it.
-async fn open(world: &World, addr: SocketAddr) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
+pub(crate) async fn open(
+    world: &World,
+    addr: SocketAddr,
+) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
     let stream = connect(config(world, &[&TLS13], &["h2"]), addr).await;
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     (sender, tokio::spawn(connection))
 }
 
-fn whole(bytes: &'static [u8]) -> Body {
+pub(crate) fn whole(bytes: &'static [u8]) -> Body {
     Full::new(Bytes::from_static(bytes)).boxed()
 }
 
 /// A request signed for `host`, which goes as `:authority` alone.
-fn signed(
+pub(crate) fn signed(
     world: &World,
     payload: PayloadHash,
     (method, url): (&str, &str),
@@ -54,7 +57,7 @@ fn signed(
     Request::from_parts(head, body)
 }
 
-async fn ask(
+pub(crate) async fn ask(
     world: &World,
     sender: &mut SendRequest<Body>,
     (method, path): (&str, &str),
@@ -290,7 +293,7 @@ async fn until_held(world: &World, wanted: bool) {
 }
 
 /// Others have their turn, and no time passes.
-async fn meanwhile(world: &World) {
+pub(crate) async fn meanwhile(world: &World) {
     for _ in 0..30 {
         is_held(world).await;
     }

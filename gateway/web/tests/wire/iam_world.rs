@@ -29,7 +29,7 @@ impl Key {
         Self { id: text("AccessKeyId"), secret: text("SecretAccessKey"), token }
     }
 
-    fn signer(&self, service: &str, region: &str) -> Signer {
+    pub(crate) fn signer(&self, service: &str, region: &str) -> Signer {
         Signer {
             access_key_id: self.id.parse().unwrap(),
             secret: SecretKey::parse(&self.secret).unwrap(),

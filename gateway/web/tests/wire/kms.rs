@@ -14,7 +14,13 @@ fn post(target: &str) -> Post<'_> {
     Post { service: "kms", content_type: JSON, header: Some(("x-amz-target", target)), ..Post::default() }
 }
 
-async fn ask(world: &World, client: &mut Client, key: &Key, operation: &str, body: &Value) -> Answer {
+pub(crate) async fn ask(
+    world: &World,
+    client: &mut Client,
+    key: &Key,
+    operation: &str,
+    body: &Value,
+) -> Answer {
     let target = format!("TrentService.{operation}");
     client.send(&signed(world, key, post(&target), body.to_string().as_bytes())).await;
     client.answer().await.unwrap()

@@ -4,6 +4,7 @@ mod access;
 mod access_log;
 mod admin;
 mod audit;
+mod audit_door;
 mod bounds;
 mod budget;
 mod carried;

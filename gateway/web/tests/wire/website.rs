@@ -4,20 +4,20 @@
 
 use crate::world::{Answer, Client, World, call};
 
-async fn put(world: &World, client: &mut Client, inner: &str) -> Answer {
+pub(crate) async fn put(world: &World, client: &mut Client, inner: &str) -> Answer {
     let document = format!("<WebsiteConfiguration>{inner}</WebsiteConfiguration>");
     call(world, client, ("PUT", "/bucket?website"), &[], document.as_bytes()).await
 }
 
 /// What somebody gets who visits the bucket's website.
-async fn visit(client: &mut Client, method: &str, path: &str) -> Answer {
+pub(crate) async fn visit(client: &mut Client, method: &str, path: &str) -> Answer {
     client
         .send_text(&format!("{method} {path} HTTP/1.1\r\nhost: bucket.s3-website.localhost:9000\r\n\r\n"))
         .await;
     if method == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
 }
 
-const INDEX: &str = "<IndexDocument><Suffix>index.html</Suffix></IndexDocument>";
+pub(crate) const INDEX: &str = "<IndexDocument><Suffix>index.html</Suffix></IndexDocument>";
 
 fn rules(rules: &str) -> String {
     format!("{INDEX}<RoutingRules>{rules}</RoutingRules>")

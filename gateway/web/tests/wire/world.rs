@@ -97,6 +97,8 @@ pub(crate) struct Gate {
     pub(crate) torn: Torn,
     /// There is no room for a commit.
     pub(crate) full: AtomicBool,
+    /// Whoever makes the next commit panics once it is there.
+    pub(crate) panics: AtomicBool,
 }
 
 impl Gate {
@@ -107,6 +109,11 @@ impl Gate {
     /// Reads go on, and writes wait.
     pub(crate) fn set_commits_open(&self, open: bool) {
         self.commits.send_replace(open);
+    }
+
+    /// How many commits wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.commits.receiver_count()
     }
 
     async fn pass(&self) {
@@ -133,7 +140,9 @@ impl Catalog for Gate {
             if self.full.load(Ordering::SeqCst) {
                 return Err(engine::Error::Full { place: "/secret/place".to_owned(), wanted: 1 });
             }
-            self.gaps.commit(commit).await
+            let outcome = self.gaps.commit(commit).await;
+            assert!(!self.panics.swap(false, Ordering::SeqCst), "on purpose");
+            outcome
         })
     }
 }
@@ -278,8 +287,8 @@ impl World {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
         let (open, commits) = (watch::Sender::new(true), watch::Sender::new(true));
-        let (torn, full) = (Torn::default(), AtomicBool::new(false));
-        let gate = Arc::new(Gate { gaps, open, commits, torn, full });
+        let (torn, full, panics) = (Torn::default(), AtomicBool::new(false), AtomicBool::new(false));
+        let gate = Arc::new(Gate { gaps, open, commits, torn, full, panics });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());

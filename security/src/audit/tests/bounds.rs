@@ -36,7 +36,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         let user =
             json!({ "type": "IAMUser", "arn": arn, "sessionContext": { "sessionIssuer": { "arn": more } } });
         Event {
-            also: Some(other()),
+            also: vec![other()],
             denied: is_denied,
             name: name.into(),
             resources,

@@ -231,7 +231,7 @@ impl Bench {
 pub(super) fn call(name: &'static str) -> Event {
     Event {
         account: own(),
-        also: None,
+        also: Vec::new(),
         at: Timestamp::from_millis(1_700_000_000_000),
         category: Category::Management,
         denied: false,

@@ -115,7 +115,7 @@ async fn history_is_looked_up_newest_first_by_attribute_time_and_page() {
 #[tokio::test]
 async fn whoever_owns_what_was_asked_for_has_a_record_of_their_own() {
     let bench = Bench::new().await;
-    bench.audit.keep(Event { also: Some(other()), ..denied("GetObject") }).await.unwrap();
+    bench.audit.keep(Event { also: vec![other()], ..denied("GetObject") }).await.unwrap();
     let mut shared = Vec::new();
     for account in [own(), other()] {
         let page = bench.audit.lookup(account, &Lookup { limit: 9, ..Lookup::default() }).await.unwrap();

@@ -148,7 +148,7 @@ async fn denials_of_nobody_known_have_a_share_of_what_waits_for_a_trail() {
     assert_eq!(bench.audit.held(held), bench.audit.held(Held::Trail(own(), trail.id)));
     bench.audit.add_held(held, STRANGERS_BYTES_MAX);
     bench.audit.keep(stranger("GetObject", "192.0.2.7")).await.unwrap();
-    bench.audit.keep(Event { also: Some(other()), ..user("ada", denied("GetUser")) }).await.unwrap();
+    bench.audit.keep(Event { also: vec![other()], ..user("ada", denied("GetUser")) }).await.unwrap();
     assert_eq!(bench.rows(QUEUE).await.len(), 3, "one, and who is known, and what was lost");
     assert_eq!(bench.audit.health().lost, 1);
     bench.audit.add_held(held, -STRANGERS_BYTES_MAX);

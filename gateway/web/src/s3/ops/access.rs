@@ -4,6 +4,7 @@ use super::{Proof, amend, document, required, version};
 use crate::s3::Call;
 use crate::s3::acl;
 use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::audited;
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
@@ -64,6 +65,7 @@ async fn wish(call: &Call, body: &mut RequestBody) -> Result<(ListWish, Option<C
     match (document(call, body, Proof::Optional).await?, wish) {
         (Some(_), ListWish::Canned(_) | ListWish::Grants(_)) => Err(S3Error::new(Code::UnexpectedContent)),
         (Some(root), ListWish::Default) => {
+            call.tells("AccessControlPolicy", || audited::of_list(&root));
             let (list, owner) = acl::parse_policy(call, &root)?;
             Ok((ListWish::Grants(list), owner))
         }

@@ -3,6 +3,7 @@
 use super::{Proof, keys_document, lock, parse_version, required, version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
+use crate::s3::audited::Batch;
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
@@ -61,6 +62,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     }
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
     let mut out = XmlWriter::document("DeleteResult");
+    let mut batch = Batch::new(&call.state);
     for (object, parsed) in named.iter().zip(parsed) {
         let outcome = match parsed {
             Ok(()) => match outcomes.next() {
@@ -69,6 +71,9 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             },
             Err(error) => Err(error),
         };
+        let refused = outcome.as_ref().err();
+        let ended = refused.map(|error| (error.code(), error.is_denial()));
+        batch.add((&object.key, object.version.as_deref()), ended);
         call.note(|notes| notes.removed(removed(object, &outcome)));
         match outcome {
             Ok(_) if quiet => {}
@@ -76,6 +81,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => write_error(call, &mut out, object, &error),
         }
     }
+    let _set_once = call.batch.set(Box::new(batch));
     Ok(xml(StatusCode::OK, out.finish()))
 }
 

@@ -46,6 +46,7 @@ use objectstore::{
 use security::CanonicalUser;
 
 pub(super) use copy::copied;
+pub(super) use extract::AUTO_EXTRACT;
 pub(super) use payment::{charged, tell_charged};
 
 /// An object as GET or HEAD show it.

@@ -46,6 +46,7 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| malformed(&"document", &format!("byte {} is not UTF-8", error.valid_up_to())))?;
     let policy = BucketPolicy::parse(text).map_err(|error| malformed(&error.place, &error.detail))?;
+    call.tells("bucketPolicy", || serde_json::from_str(text).unwrap_or_default());
     let (state, name) = (Arc::clone(&call.state), call.target.bucket.clone().unwrap_or_default());
     // Some thousand patterns of actions take their time.
     let checked = tokio::task::spawn_blocking(move || {

@@ -10,6 +10,7 @@
 
 use super::complete::location;
 use super::{charged, extract, put, tagging, tell_charged};
+use crate::audit;
 use crate::budget::Sender;
 use crate::s3::Call;
 use crate::s3::access::{Asker, Asking};
@@ -93,6 +94,9 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let mut form = Form { decoder: Decoder::new(&boundary(content_type)?), body };
     let (mut fields, file) = form.fields().await?;
     fields.name_the_file(&file.name)?;
+    if let Some(claimed) = claimed(&fields) {
+        let _set_once = call.form_claimed.set(claimed.to_owned());
+    }
     let (principal, range) = allowed(call, bucket.as_str(), &fields).await?;
     let mut target = call.target.clone();
     target.key = Some(fields.get("key").unwrap_or_default().to_owned());
@@ -169,13 +173,24 @@ async fn allowed(
     let state = &call.state;
     let now = state.clock.now();
     let verifier = sigv4::Policy::new(&state.region, now, &state.signing_keys);
-    let signed = authenticate(fields, &*state.credentials, &verifier, call.config.legacy_forms)?;
+    let signed = authenticate(fields, &*state.credentials, &verifier, call.config.legacy_forms);
+    let signed = signed.map_err(|refused| S3Error::from(refused).refusing())?;
     let Some(signed) = signed else { return Ok((Principal::Anonymous, None)) };
     // For the access log, whatever the policy says.
     let _set_once = call.form_key.set(signed.access_key_id.clone());
+    let principal = signed.principal(&*state.credentials).await;
+    let principal = principal.map_err(|refused| S3Error::from(refused).refusing())?;
+    let named = fields.get("key").unwrap_or_default().to_owned();
+    let _set_once = call.form_asker.set((principal.clone(), named));
     let policy = Policy::parse(fields.get("policy").unwrap_or_default())?;
     policy.check(bucket, fields, now)?;
-    Ok((signed.principal(&*state.credentials).await?, policy.length()))
+    Ok((principal, policy.length()))
+}
+
+/// The key that a form claims to be signed with.
+fn claimed(fields: &Fields) -> Option<&str> {
+    let of_scope = fields.get("x-amz-credential").and_then(|credential| credential.split('/').next());
+    of_scope.or_else(|| fields.get("awsaccesskeyid")).filter(|key| !key.is_empty()).map(audit::short)
 }
 
 fn check_at_most(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> {

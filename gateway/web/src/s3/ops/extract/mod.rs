@@ -60,7 +60,7 @@ const LANDING_MAX: usize = 32;
 const OTHER_MEMORY: ByteCount = ByteCount::mib(24);
 
 /// What asks for it.
-const AUTO_EXTRACT: &str = "x-amz-meta-snowball-auto-extract";
+pub(in crate::s3) const AUTO_EXTRACT: &str = "x-amz-meta-snowball-auto-extract";
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +183,7 @@ pub(super) async fn object(
     let mut outcome = ingest.finish(digests.expect(body.trailers())?).await?;
     let told = report.settle(call, draft, if_absent, &mut outcome).await;
 
+    let _set_once = call.batch.set(Box::new(std::mem::take(&mut report.batch)));
     if !wish.ignore_errors {
         first_refused(&mut outcome)?;
     }

@@ -9,6 +9,8 @@
 
 use super::ReportWish;
 use crate::s3::Call;
+use crate::s3::audited::Batch;
+use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::{customer, managed};
 use engine::unit::ByteCount;
@@ -42,6 +44,8 @@ pub(super) struct Report {
     pub(super) refused: u64,
     /// The archive says itself where it ends.
     pub(super) has_end: bool,
+    /// Those that nobody let the sender write, for the audit trail.
+    pub(super) batch: Batch,
     lines: Vec<Line>,
     line_bytes: usize,
 }
@@ -104,6 +108,7 @@ impl Report {
             skipped: 0,
             refused: 0,
             has_end: true,
+            batch: Batch::of_denials(),
             lines: Vec::new(),
             line_bytes: 0,
         }
@@ -111,7 +116,11 @@ impl Report {
 
     pub(super) fn add(&mut self, mut line: Line) {
         match line.refused {
-            Some(_) => self.refused += 1,
+            Some(code) => {
+                self.refused += 1;
+                let ended = Some((code, code == Code::AccessDenied.as_str()));
+                self.batch.add((&line.name, None), ended);
+            }
             None => self.skipped += 1,
         }
         if line.name.len() > NAME_BYTES_MAX {
