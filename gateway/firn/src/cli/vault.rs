@@ -97,6 +97,9 @@ pub(crate) struct VaultDelete {
     /// Delete all archives and give up all uploads of the vault, as far as locks and holds let them go; the vault stays.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Only say what would be deleted; locks, holds and policies are not asked.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// How many requests are under way at once.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,

@@ -36,18 +36,6 @@ fn packs(appliance: &Appliance) -> Vec<PathBuf> {
     packs
 }
 
-/// Once all that waits is in packs.
-fn packed(appliance: &Appliance, count: usize) -> Vec<PathBuf> {
-    for _ in 0..600 {
-        let packs = packs(appliance);
-        if packs.len() >= count {
-            return packs;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    panic!("it is never packed");
-}
-
 fn flip(path: &Path, places: impl Iterator<Item = u64>) {
     let file = fs::File::options().read(true).write(true).open(path).unwrap();
     for at in places {
@@ -124,6 +112,13 @@ fn files_go_into_a_vault_and_come_back_and_what_keeps_them_is_told() {
     lock(&["abort", "models"]);
 
     // Not empty, emptied, gone.
+    let would = |args: &[&str]| appliance.run(&[&["vault", "delete", "models", "--dry-run"], args].concat());
+    let told = would(&["--all", "--json"]).json();
+    assert_eq!((&told["deleted"], &told["dry_run"]), (&2.into(), &true.into()), "{told}");
+    let told = would(&[&first, "none", "--json"]);
+    assert_eq!((told.code, &told.json()["deleted"], &told.json()["failed_count"]), (3, &1.into(), &1.into()));
+    let refused = would(&[]);
+    assert!(refused.code == 8 && refused.err.contains("firn vault delete models --all"), "{refused:?}");
     let refused = appliance.run(&["vault", "delete", "models"]);
     assert!(refused.code == 8 && refused.err.contains("firn vault delete models --all"), "{refused:?}");
     let emptied = appliance.ok(&["vault", "delete", "models", "--all", "--json"]).json();
@@ -141,34 +136,28 @@ fn a_scrub_finds_damage_mends_it_and_names_what_is_lost_for_scripts() {
     let file = root.path().join("m.bin");
     fs::write(&file, noise(1_500_000)).unwrap();
     let archive = put(&appliance, &file);
-    let pack = packed(&appliance, 1).remove(0);
     let admin = ["--dir", appliance.dir().to_str().unwrap(), "--json"];
     let scrub =
         |more: &[&str]| -> Ran { appliance.run(&[&["vault", "scrub", "models"], &admin[..], more].concat()) };
-    let states = |ran: &Ran| {
+    let counts = |ran: &Ran| {
         let told = ran.json();
         ["packs", "whole", "mended", "damaged", "lost"].map(|name| told[name].as_u64().unwrap())
     };
-    // The row comes behind the file.
-    let mut whole = scrub(&[]);
-    for _ in 0..600 {
-        if states(&whole)[0] == 1 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        whole = scrub(&[]);
-    }
-    assert_eq!((whole.code, states(&whole)), (0, [1, 1, 0, 0, 0]), "{whole:?}");
+    // Packed behind the answer.
+    let whole = (0..5_000).map(|_| scrub(&["--dry-run"])).find(|ran| counts(ran)[0] == 1);
+    let whole = whole.expect("it is never packed");
+    assert_eq!((whole.code, counts(&whole)), (0, [1, 1, 0, 0, 0]), "{whole:?}");
+    let pack = packs(&appliance).remove(0);
     let before = fs::read(&pack).unwrap();
     flip(&pack, (0..20).map(|n| 200_000 + n * 50_000));
     let dry = scrub(&["--dry-run"]);
-    assert_eq!((dry.code, states(&dry)), (3, [1, 0, 0, 1, 0]), "{dry:?}");
+    assert_eq!((dry.code, counts(&dry)), (3, [1, 0, 0, 1, 0]), "{dry:?}");
     let mended = scrub(&[]);
-    assert_eq!((mended.code, states(&mended)), (0, [1, 0, 1, 0, 0]), "{mended:?}");
+    assert_eq!((mended.code, counts(&mended)), (0, [1, 0, 1, 0, 0]), "{mended:?}");
     assert!(fs::read(&pack).unwrap() == before);
     flip(&pack, (0..250).map(|n| 100_000 + n * 5_000));
     let lost = scrub(&[]);
-    assert_eq!((lost.code, states(&lost)), (7, [1, 0, 0, 0, 1]), "{lost:?}");
+    assert_eq!((lost.code, counts(&lost)), (7, [1, 0, 0, 0, 1]), "{lost:?}");
     assert_eq!(lost.json()["found"][0]["lost_archives"][0], archive.as_str());
     let status = appliance.run(&["vault", "status", "--dir", appliance.dir().to_str().unwrap()]);
     assert!(

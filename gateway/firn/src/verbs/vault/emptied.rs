@@ -16,6 +16,7 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// Refusals that are told one by one.
@@ -25,6 +26,8 @@ const SHOWN: usize = 20;
 #[derive(Debug, Default, Serialize)]
 struct Emptied {
     vault: String,
+    /// Nothing was; this is what would be.
+    dry_run: bool,
     /// The vault itself.
     vault_deleted: bool,
     deleted: u64,
@@ -44,10 +47,10 @@ struct Refused {
 }
 
 impl Emptied {
-    fn refused(&mut self, id: &str, error: &client::Error) {
+    fn refused(&mut self, id: &str, error: &str) {
         self.failed_count += 1;
         if self.failed.len() < SHOWN {
-            self.failed.push(Refused { archive_id: id.to_owned(), error: printable(&error.to_string()) });
+            self.failed.push(Refused { archive_id: id.to_owned(), error: printable(error) });
         }
     }
 }
@@ -57,17 +60,19 @@ impl Report for Emptied {
         for Refused { archive_id, error } in &self.failed {
             writeln!(out, "{archive_id}: {error}")?;
         }
+        let deleted = if self.dry_run { "nothing changed: would delete" } else { "deleted" };
         if self.vault_deleted {
-            return writeln!(out, "deleted vault {}", self.vault);
+            return writeln!(out, "{deleted} vault {}", self.vault);
         }
         let (archives, size) =
             (counted(self.deleted, "archive", "archives"), ByteCount::new(self.deleted_bytes));
-        write!(out, "deleted {archives} of vault {}", self.vault)?;
+        write!(out, "{deleted} {archives} of vault {}", self.vault)?;
         if self.deleted_bytes > 0 {
             write!(out, " ({size})")?;
         }
         if self.uploads_given_up > 0 {
-            write!(out, ", gave up {}", counted(self.uploads_given_up, "upload", "uploads"))?;
+            let gave_up = if self.dry_run { "give up" } else { "gave up" };
+            write!(out, ", {gave_up} {}", counted(self.uploads_given_up, "upload", "uploads"))?;
         }
         if self.failed_count > 0 {
             write!(out, ", {} failed", self.failed_count)?;
@@ -85,8 +90,10 @@ impl Report for Emptied {
 
 pub(super) async fn delete(session: &Session, args: &VaultDelete) -> anyhow::Result<Exit> {
     let (client, vault) = (session.client()?, checked(&args.vault)?);
-    let mut emptied = Emptied { vault: vault.to_owned(), ..Emptied::default() };
-    if args.all {
+    let mut emptied = Emptied { vault: vault.to_owned(), dry_run: args.dry_run, ..Emptied::default() };
+    if args.dry_run {
+        would(session, &client, args, &mut emptied).await?;
+    } else if args.all {
         all(session, (&client, vault), args.jobs.into(), &mut emptied).await?;
     } else if args.archives.is_empty() {
         let call = GlacierCall::new("DeleteVault", Method::DELETE, &["vaults", vault]);
@@ -101,12 +108,63 @@ pub(super) async fn delete(session: &Session, args: &VaultDelete) -> anyhow::Res
 
 /// The next step where something is in it.
 fn not_empty(error: client::Error, vault: &str) -> anyhow::Error {
-    if error.to_string().contains("not empty") {
-        let text = error.to_string();
-        let hint = format!("delete what is in it first: firn vault delete {vault} --all");
-        return Failure::new(Exit::Conflict, text).hint(hint).into();
+    let text = error.to_string();
+    if text.contains("not empty") { full(text, vault) } else { explain(error) }
+}
+
+fn full(text: String, vault: &str) -> anyhow::Error {
+    let hint = format!("delete what is in it first: firn vault delete {vault} --all");
+    Failure::new(Exit::Conflict, text).hint(hint).into()
+}
+
+/// Looks at what would be deleted.
+async fn would(
+    session: &Session,
+    client: &Client,
+    args: &VaultDelete,
+    emptied: &mut Emptied,
+) -> anyhow::Result<()> {
+    let vault = args.vault.as_str();
+    let mut missing: BTreeSet<&str> = args.archives.iter().map(String::as_str).collect();
+    let mut pages = Inventory::new(client, vault);
+    while let Some(page) = pages.next(session).await? {
+        let wanted = page
+            .iter()
+            .filter(|archive| args.archives.is_empty() || missing.remove(archive.archive_id.as_str()));
+        for archive in wanted {
+            emptied.deleted += 1;
+            emptied.deleted_bytes += archive.size;
+        }
     }
-    explain(error)
+    for id in missing {
+        emptied.refused(id, "there is no such archive");
+    }
+    if !args.archives.is_empty() {
+        return Ok(());
+    }
+    let uploads = uploads(client, vault).await?.len() as u64;
+    if args.all {
+        emptied.uploads_given_up = uploads;
+        return Ok(());
+    }
+    if emptied.deleted + uploads > 0 {
+        let (archives, uploads) =
+            (counted(emptied.deleted, "archive", "archives"), counted(uploads, "upload", "uploads"));
+        return Err(full(format!("delete vault {vault}: it is not empty: {archives}, {uploads}"), vault));
+    }
+    emptied.vault_deleted = true;
+    Ok(())
+}
+
+/// Ids of the uploads that are under way.
+async fn uploads(client: &Client, vault: &str) -> anyhow::Result<Vec<String>> {
+    let mut uploads =
+        Listing::new("ListMultipartUploads", &["vaults", vault, "multipart-uploads"], "UploadsList");
+    let mut ids = Vec::new();
+    while let Some(page) = uploads.next::<Value>(client).await? {
+        ids.extend(page.iter().map(|upload| text(upload, "MultipartUploadId")));
+    }
+    Ok(ids)
 }
 
 /// Deletes archives, some at once. Who is not there any more is deleted.
@@ -129,7 +187,7 @@ async fn some<'a>(
             }
             Err(error) if error.kind() == ErrorKind::NotFound && size > 0 => {}
             Err(error) if error.is_unreachable() => return Err(error.into()),
-            Err(error) => emptied.refused(id, &error),
+            Err(error) => emptied.refused(id, &error.to_string()),
         }
     }
     Ok(())
@@ -154,13 +212,7 @@ async fn all(
             session.output.note(&format!("{} so far", counted(emptied.deleted, "archive", "archives")));
         }
     }
-    let mut uploads =
-        Listing::new("ListMultipartUploads", &["vaults", vault, "multipart-uploads"], "UploadsList");
-    let mut ids = Vec::new();
-    while let Some(page) = uploads.next::<Value>(client).await? {
-        ids.extend(page.iter().map(|upload| text(upload, "MultipartUploadId")));
-    }
-    for id in ids {
+    for id in uploads(client, vault).await? {
         let at = ["vaults", vault, "multipart-uploads", &id];
         ask(client, GlacierCall::new("AbortMultipartUpload", Method::DELETE, &at)).await?;
         emptied.uploads_given_up += 1;
@@ -188,7 +240,15 @@ mod tests {
         let failed = vec![Refused { archive_id: "a1".to_owned(), error: "legal hold X keeps it".to_owned() }];
         let kept = Emptied { vault: vault(), failed_count: 3, failed, given_up: true, ..Emptied::default() };
         let whole = Emptied { vault: vault(), vault_deleted: true, ..Emptied::default() };
-        for report in [&gone, &kept, &whole] {
+        let would = Emptied {
+            vault: vault(),
+            dry_run: true,
+            deleted: 1,
+            deleted_bytes: 1_024,
+            uploads_given_up: 2,
+            ..Emptied::default()
+        };
+        for report in [&gone, &kept, &whole, &would] {
             render(report, false, &mut text).unwrap();
         }
         assert_eq!([gone.exit(), kept.exit(), whole.exit()], [Exit::Ok, Exit::Partial, Exit::Ok]);
@@ -197,7 +257,8 @@ mod tests {
             "deleted 2 archives of vault v (2.0 KiB), gave up 1 upload\n\
              a1: legal hold X keeps it\n\
              deleted 0 archives of vault v, 3 failed; none could be deleted, so the others were not asked for\n\
-             deleted vault v\n"
+             deleted vault v\n\
+             nothing changed: would delete 1 archive of vault v (1.0 KiB), give up 2 uploads\n"
         );
     }
 }
