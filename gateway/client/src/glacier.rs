@@ -102,18 +102,21 @@ pub struct GlacierAnswer {
 }
 
 impl GlacierAnswer {
-    fn is_not(&self, detail: String) -> Error {
+    fn is_not(&self, found: &str) -> Error {
+        let detail = format!(
+            "the endpoint answered with something that is not Glacier's answer ({found}): is it a proxy or a portal?"
+        );
         Error::Protocol { operation: self.operation, detail }
     }
 
     /// A header without which the answer is none.
     pub fn header(&self, name: &str) -> Result<&str> {
-        header_text(&self.headers, name).ok_or_else(|| self.is_not(format!("it lacks {name}")))
+        header_text(&self.headers, name).ok_or_else(|| self.is_not(&format!("it lacks {name}")))
     }
 
     /// The document.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).map_err(|error| self.is_not(error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| self.is_not(&error.to_string()))
     }
 }
 

@@ -186,7 +186,10 @@ async fn some<'a>(
                 emptied.deleted_bytes += size;
             }
             Err(error) if error.kind() == ErrorKind::NotFound && size > 0 => {}
-            Err(error) if error.is_unreachable() => return Err(error.into()),
+            // What is not about the archive would be said of each.
+            Err(error) if error.is_unreachable() || matches!(error, client::Error::Protocol { .. }) => {
+                return Err(error.into());
+            }
             Err(error) => emptied.refused(id, &error.to_string()),
         }
     }

@@ -61,7 +61,7 @@ fn explain(error: client::Error) -> anyhow::Error {
         Some("ResourceNotFoundException") => "see what is in the vault: firn vault inventory VAULT",
         Some("InsufficientCapacityException") => "ask for standard, or try again later",
         // An appliance without vaults takes the request for one of S3's.
-        _ if error.operation().is_some() && is_of_another_door(&error) => {
+        _ if is_of_another_door(&error) => {
             "has the appliance vaults? its configuration opens them: vault.enabled = true"
         }
         _ => return error.into(),
@@ -71,13 +71,9 @@ fn explain(error: client::Error) -> anyhow::Error {
     Failure::new(exit, text).hint(hint).into()
 }
 
-/// An answer that is none of Glacier's.
+/// A refusal that is none of Glacier's.
 fn is_of_another_door(error: &client::Error) -> bool {
-    match error {
-        client::Error::Service(said) => !said.is_document,
-        client::Error::Protocol { .. } => true,
-        _ => false,
-    }
+    matches!(error, client::Error::Service(said) if !said.is_document)
 }
 
 async fn ask(client: &Client, call: GlacierCall<'_>) -> anyhow::Result<client::GlacierAnswer> {
