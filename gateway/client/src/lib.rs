@@ -4,7 +4,7 @@
 //!   Client ── call ──► sign (security) ──► transport (hyper, TLS) ──► any S3 endpoint
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
-//!     ├── iam                                               calls of IAM
+//!     ├── iam · glacier                                     calls of IAM, of Glacier
 //!     ├── json                                              calls of services that speak JSON
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
@@ -29,6 +29,7 @@ mod date;
 mod download;
 mod endpoint;
 mod error;
+mod glacier;
 mod iam;
 mod json;
 mod lifecycle;
@@ -52,6 +53,7 @@ pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
+pub use glacier::{GlacierAnswer, GlacierCall};
 pub use iam::Described;
 pub use json::{JsonAnswer, JsonService};
 pub use lifecycle::LifecycleRule;

@@ -306,25 +306,6 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
     (dir.to_str().unwrap().to_owned(), config.to_str().unwrap().to_owned())
 }
 
-/// How many words name a verb that begins so.
-fn words_of_verb(first: &str) -> usize {
-    let groups = [
-        "backup",
-        "config",
-        "dedup",
-        "group",
-        "key",
-        "lifecycle",
-        "lock",
-        "policy",
-        "quota",
-        "role",
-        "user",
-        "zone",
-    ];
-    if groups.contains(&first) { 2 } else { 1 }
-}
-
 /// Lines about buckets and objects, in the order in which they find what they need.
 fn of_objects(root: &Path) -> Vec<String> {
     let (file, tree, rules) = (root.join("file"), root.join("tree"), root.join("rules"));
@@ -406,6 +387,82 @@ fn of_identities(appliance: &Appliance, root: &Path) -> Vec<String> {
         format!("key enable {access_key} --user keyed"),
         format!("key rm {access_key} --user keyed"),
         "user rm ann -r".to_owned(),
+        "user password keyed --password-stdin".to_owned(),
+        "login keyed --password-stdin".to_owned(),
+    ]
+}
+
+/// Lines about managed keys and the audit trail, in the order in which they find what they need.
+fn of_keys(appliance: &Appliance, root: &Path) -> Vec<String> {
+    let made = |line: &[&str]| appliance.ok(&[line, &["--json"]].concat()).json();
+    let text = |document: &Value, name: &str| document[name].as_str().unwrap().to_owned();
+    let key = text(&made(&["kms", "create"]), "key_id");
+    let user = text(&made(&["user", "create", "granted"]), "arn");
+    let grant = ["kms", "grant", "create", &key, "--grantee", &user, "--operation", "Decrypt"];
+    let grant = text(&made(&grant), "grant_id");
+    let policy = root.join("key-policy");
+    fs::write(&policy, appliance.ok(&["kms", "policy", "show", &key]).out).unwrap();
+    vec![
+        "kms create".to_owned(),
+        "kms ls".to_owned(),
+        format!("kms describe {key}"),
+        format!("kms alias create alias/walked {key}"),
+        format!("kms alias update alias/walked {key}"),
+        "kms alias rm alias/walked".to_owned(),
+        format!("kms policy show {key}"),
+        format!("kms policy set {key} {}", policy.display()),
+        format!("kms grant create {key} --grantee {user} --operation Encrypt"),
+        format!("kms grant ls {key}"),
+        format!("kms grant revoke {key} {grant}"),
+        format!("kms rotate {key}"),
+        format!("kms disable {key}"),
+        format!("kms enable {key}"),
+        format!("kms schedule-deletion {key}"),
+        format!("kms cancel-deletion {key}"),
+        "audit search".to_owned(),
+        "audit tail".to_owned(),
+    ]
+}
+
+/// Lines about vaults, in the order in which they find what they need.
+fn of_vaults(appliance: &Appliance, root: &Path) -> Vec<String> {
+    let file = root.join("file");
+    let policy = root.join("vault-lock");
+    for vault in ["kept", "locked"] {
+        appliance.ok(&["vault", "create", vault]);
+    }
+    let put = appliance.ok(&["vault", "put", "kept", file.to_str().unwrap(), "--json"]).json();
+    let archive = put["archive_id"].as_str().unwrap();
+    let write = |vault: &Value| {
+        let arn = vault["arn"].as_str().unwrap();
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"s","Effect":"Deny","Principal":"*","Action":"glacier:DeleteArchive","Resource":"{arn}","Condition":{{"NumericLessThan":{{"glacier:ArchiveAgeInDays":"365"}}}}}}]}}"#
+        );
+        fs::write(&policy, text).unwrap();
+    };
+    let (vaults, policy) = (appliance.ok(&["vault", "ls", "--json"]).json(), policy.to_str().unwrap());
+    write(&vaults[1]);
+    let begun = appliance.ok(&["vault", "lock", "begin", "locked", policy, "--json"]).json();
+    write(&vaults[0]);
+    vec![
+        "vault create kept".to_owned(),
+        format!("vault put kept {}", file.display()),
+        "vault ls".to_owned(),
+        "vault inventory kept".to_owned(),
+        format!("vault get kept {archive} {}", root.join("got").display()),
+        "vault jobs kept".to_owned(),
+        format!("vault lock begin kept {policy}"),
+        "vault lock show kept".to_owned(),
+        "vault lock abort kept".to_owned(),
+        format!("vault lock complete locked {}", begun["lock_id"].as_str().unwrap()),
+        "vault hold set kept CASE-1".to_owned(),
+        "vault hold release kept CASE-1".to_owned(),
+        "vault hold age kept 0".to_owned(),
+        "vault hold ls kept".to_owned(),
+        "vault scrub kept".to_owned(),
+        "vault media".to_owned(),
+        "vault status".to_owned(),
+        "vault delete kept --all".to_owned(),
     ]
 }
 
@@ -414,7 +471,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let root = tempfile::tempdir().unwrap();
     let (data, target) = (root.path().join("data"), root.path().join("backup"));
     let config = root.path().join("firn.toml");
-    fs::write(&config, format!("[backup]\ntarget = {target:?}\n")).unwrap();
+    fs::write(&config, format!("[backup]\ntarget = {target:?}\n[vault]\nenabled = true\n")).unwrap();
     let config = config.to_str().unwrap();
     assert_eq!(Appliance::start(&data, &[]).terminate(), 0);
     let key = run(&["backup", "key", data.to_str().unwrap(), "--json"]);
@@ -435,7 +492,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let (idle, idle_config) = with_zones(root.path(), "idle");
     assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
     // In the order in which they find what they need.
-    let (of_objects, of_identities) = (of_objects(root.path()), of_identities(&appliance, root.path()));
+    let of_objects = of_objects(root.path());
+    let of_others = [of_identities, of_keys, of_vaults].map(|lines| lines(&appliance, root.path()));
     let lines = [
         "backup now".to_owned(),
         format!("zone add d {idle} --directory {idle}.d --config {idle_config} --dry-run"),
@@ -449,31 +507,35 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         format!("config check {config}"),
     ];
     let of_itself = ["version", "completions bash", "man"].map(str::to_owned);
+    let password = root.path().join("password");
+    fs::write(&password, "Correct-horse-1\n").unwrap();
+    let all: BTreeSet<Vec<String>> = verbs(&[]).into_iter().collect();
     let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = of_objects
         .iter()
         .chain(&lines)
-        .chain(&of_identities)
+        .chain(of_others.iter().flatten())
         .chain(&of_itself)
         .enumerate()
         .map(|(n, line)| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            (words[..words_of_verb(&words[0])].to_vec(), (n, words))
+            let verb = (1..=words.len()).map(|n| words[..n].to_vec()).find(|verb| all.contains(verb));
+            (verb.unwrap_or_else(|| panic!("{line} is none")), (n, words))
         })
         .collect();
-    // One serves, the other's result is the object itself.
-    let without = ["server", "cat"].map(|verb| vec![verb.to_owned()]);
-    let mut known: Vec<Vec<String>> = lines.keys().cloned().chain(without).collect();
-    known.sort();
-    let mut all = verbs(&[]);
-    all.sort();
+    // One serves, another's result is the object itself, and digests are there an hour after their trail.
+    let without = ["server", "cat", "audit verify", "audit keys"];
+    let without = without.map(|verb| verb.split(' ').map(str::to_owned).collect());
+    let known: BTreeSet<Vec<String>> = lines.keys().cloned().chain(without).collect();
     assert_eq!(all, known, "a verb is new: say how it prints JSON");
     for (_, words) in lines.values().collect::<BTreeSet<_>>() {
-        let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
+        let stdin = fs::File::open(&password).unwrap();
+        let ran = appliance.command(&[]).args(words).arg("--json").stdin(stdin).output().unwrap();
+        let ran = Ran::from(ran);
         prints_json(words, &ran);
     }
-    for verb in
-        ["rb", "rm", "undelete", "mv", "sync", "cp", "user rm", "group rm", "role rm", "policy rm", "key rm"]
-    {
+    let of_buckets = ["rb", "rm", "undelete", "mv", "sync", "cp"];
+    let others = ["user rm", "group rm", "role rm", "policy rm", "key rm", "vault delete"];
+    for verb in of_buckets.into_iter().chain(others) {
         let help = run(&verb.split(' ').chain(["--help"]).collect::<Vec<_>>()).out;
         assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
     }
@@ -502,7 +564,9 @@ fn snake_case(document: &Value) {
         let snake =
             name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         assert!(snake, "{name}");
-        if !["variables", "metadata", "by_storage_class", "document"].contains(&name.as_str()) {
+        if !["variables", "metadata", "by_storage_class", "document", "record", "policy"]
+            .contains(&name.as_str())
+        {
             snake_case(value);
         }
     }

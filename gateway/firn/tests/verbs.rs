@@ -39,6 +39,8 @@ mod portal;
 mod support;
 #[path = "verbs/trees.rs"]
 mod trees;
+#[path = "verbs/vault.rs"]
+mod vault;
 #[path = "verbs/versions.rs"]
 mod versions;
 

@@ -100,6 +100,11 @@ pub enum AdminCall {
         /// The request's JSON body.
         request: serde_json::Value,
     },
+    /// `POST /v1/vault`
+    Vault {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/backup`
     Backup {
         /// The request's JSON body.

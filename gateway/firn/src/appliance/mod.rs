@@ -29,6 +29,7 @@ mod remote_findings;
 mod serve;
 mod shares;
 mod status;
+mod vault_door;
 mod vaults;
 mod zone_findings;
 

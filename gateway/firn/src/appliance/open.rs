@@ -214,8 +214,7 @@ impl Appliance {
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let copier = copying.worker(&catalog, &blobs, &home.dir);
-        let single = single_workers(&compliance, &kms, copier);
+        let single = single_workers(&compliance, &kms, copying.worker(&catalog, &blobs, &home.dir));
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
         let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;

@@ -1,7 +1,7 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
-use super::{dedup, lifecycle, quotas};
+use super::{dedup, lifecycle, quotas, vault_door};
 use crate::doors::Door;
 use crate::report::status::{
     self, Asked, Backup, Basics, Because, Disk, Doors, Events, Keys, OnOff, Pool, Remote, Repair, Status,
@@ -452,6 +452,11 @@ impl StatusSource for Facts {
                 AdminCall::Zone { request } => self.zone(read(request)?).await,
                 AdminCall::Backup { request } => self.back_up(read(request)?).await,
                 AdminCall::Locks { request } => self.appliance.locks(read(request)?).await,
+                AdminCall::Vault { request } => {
+                    let vaults = self.appliance.vaults.as_ref();
+                    Box::pin(vault_door::answer(vaults, self.appliance.home.marker.account, read(request)?))
+                        .await
+                }
             }
         })
     }

@@ -5,6 +5,7 @@
 //!   lifecycle  rules of buckets
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
 //!   identity   verbs of users, groups, roles, policies and keys
+//!   vault      verbs of vaults
 //!   audit      verbs of the audit trail
 //!   kms        verbs of managed keys
 //!   options    groups of options that several of them take · uri  names of places
@@ -22,6 +23,7 @@ mod lifecycle;
 mod object;
 mod options;
 mod uri;
+mod vault;
 
 pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, OTHER_VARIABLES,
@@ -43,6 +45,10 @@ pub(crate) use lifecycle::{
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Restore, Rm, Share, Stat, Sync, Undelete, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
+pub(crate) use vault::{
+    Vault, VaultAdmin, VaultDelete, VaultGet, VaultHold, VaultLock, VaultLockBegin, VaultLockComplete,
+    VaultPut, VaultScrub, VaultStatus,
+};
 
 use crate::exit;
 use clap::{Args, Parser, Subcommand};
@@ -131,6 +137,9 @@ pub(crate) enum ClientVerb {
     /// Rules that move and expire objects: set them, ask what they would do, when and why.
     #[command(subcommand)]
     Lifecycle(Lifecycle),
+    /// Vaults: archives that are put away, retrieved by jobs, locked, and looked after on their media.
+    #[command(subcommand)]
+    Vault(Vault),
     /// Store what the bodies of a bucket have in common once.
     #[command(subcommand)]
     Dedup(Dedup),
@@ -189,6 +198,8 @@ impl ClientVerb {
             Self::Cp(_) | Self::Mv(_) | Self::Sync(_) => {
                 "; what is whole stays, and the same command does the rest"
             }
+            Self::Vault(Vault::Get(_)) => "; the retrieval goes on, and the same command reads it",
+            Self::Vault(Vault::Delete(_)) => "; what is deleted is gone, and the same command does the rest",
             Self::Restore(_) => "; what was asked for comes, and the same command asks for the rest",
             Self::Undelete(_) => "; what is back stays, and the same command does the rest",
             Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",

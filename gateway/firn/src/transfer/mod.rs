@@ -40,6 +40,7 @@ pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
 pub(crate) use report::{SHOWN_MAX, TransferReport, show_first};
 pub(crate) use run::{Runner, Settings};
 pub(crate) use single::{one, stream_in, stream_out};
+pub(crate) use temporary::Temporary;
 
 /// Where a stream of things found, or a failure to find one, comes from.
 pub(crate) type Stream<T> = tokio::sync::mpsc::Receiver<T>;

@@ -34,7 +34,7 @@ const END: u8 = 0xff;
 const ATTEMPTS: usize = 10;
 
 /// A file beside its target that is removed unless it is published.
-pub(super) struct Temporary {
+pub(crate) struct Temporary {
     file: Arc<File>,
     path: PathBuf,
     published: bool,
@@ -44,7 +44,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// Makes it, and the target's directory.
-    pub(super) async fn create(target: &Path, pending: Pending) -> anyhow::Result<Self> {
+    pub(crate) async fn create(target: &Path, pending: Pending) -> anyhow::Result<Self> {
         let target = target.to_owned();
         tokio::task::spawn_blocking(move || Self::create_here(&target, pending)).await?
     }
@@ -113,14 +113,14 @@ impl Temporary {
         &self.path
     }
 
-    pub(super) async fn write(&self, at: u64, data: bytes::Bytes) -> anyhow::Result<()> {
+    pub(crate) async fn write(&self, at: u64, data: bytes::Bytes) -> anyhow::Result<()> {
         let file = self.file.clone();
         let written = tokio::task::spawn_blocking(move || file.write_all_at(&data, at)).await?;
         written.with_context(|| format!("write {}", self.path.display()))
     }
 
     /// Gives the bytes their name, and the time of the object's last change. `durable`: a power cut behind it takes neither away.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         self,
         target: &Path,
         modified: Option<Timestamp>,

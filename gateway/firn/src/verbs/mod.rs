@@ -28,6 +28,7 @@ mod transfer;
 mod typed;
 mod undelete;
 mod uploads;
+mod vault;
 mod versions;
 mod zone;
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Quota(args) => quota::run(session, &args).await,
         ClientVerb::Lifecycle(args) => lifecycle::run(session, args).await,
+        ClientVerb::Vault(args) => Box::pin(vault::run(session, args)).await,
         ClientVerb::Dedup(args) => dedup::run(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,

@@ -135,16 +135,31 @@ fn a_sync_removes_nothing_where_a_later_page_is_no_list() {
     assert!(!endpoint.removes(), "{:?}", endpoint.asked.lock().unwrap());
 }
 
+const RULES: &str =
+    r#"{"Rules":[{"ID":"a","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Days":1}}]}"#;
+/// Those that speak Glacier.
+const OF_VAULTS: [&str; 13] = [
+    "vault create v",
+    "vault ls",
+    "vault put v FILE",
+    "vault get v a TO",
+    "vault inventory v",
+    "vault jobs v",
+    "vault delete v",
+    "vault delete v a",
+    "vault delete v --all",
+    "vault lock show v",
+    "vault lock begin v FILE",
+    "vault lock complete v l",
+    "vault lock abort v",
+];
+
 #[test]
 fn a_portal_is_no_endpoint_to_any_verb() {
     let root = tempfile::tempdir().unwrap();
     let to = root.path().join("x");
     let file = root.path().join("rules.json");
-    fs::write(
-        &file,
-        r#"{"Rules":[{"ID":"a","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Days":1}}]}"#,
-    )
-    .unwrap();
+    fs::write(&file, RULES).unwrap();
     let (to, file) = (to.to_str().unwrap(), file.to_str().unwrap());
     let verbs = [
         &["ls"][..],
@@ -194,13 +209,23 @@ fn a_portal_is_no_endpoint_to_any_verb() {
         &["kms", "policy", "show", "k"],
         &["kms", "grant", "revoke", "k", "g"],
     ];
+    let place = |word| {
+        if word == "FILE" {
+            file
+        } else if word == "TO" {
+            to
+        } else {
+            word
+        }
+    };
+    let of_vaults = OF_VAULTS.map(|line| line.split(' ').map(place).collect::<Vec<_>>());
     // A page as it is made on the spot; one that lies there as a file; what a framework answers to anything.
     let of_file = "content-type: text/html\r\netag: \"65a1b2c3-21\"\r\nlast-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
     let weak = "etag: W/\"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk\"\r\nx-amz-cf-id: c\r\n";
     for (headers, body) in [("content-type: text/html\r\n", HTML), (of_file, HTML), (of_file, ""), (weak, "")]
     {
         let endpoint = Endpoint::that(move |_, _, _| bare("200 OK", headers, body));
-        for args in verbs {
+        for args in verbs.into_iter().chain(of_vaults.iter().map(Vec::as_slice)) {
             fs::write(to, "ours").unwrap();
             let ran = endpoint.run(args);
             assert_ne!(ran.code, 0, "{args:?}: {ran:?}");

@@ -9,8 +9,21 @@ use security::audit::{Category, Event, Failure, bounded};
 use serde_json::{Map, Value, json};
 
 /// Members of a request that are written.
-const WRITTEN: [&str; 8] =
-    ["bucket", "bytes", "dry_run", "objects", "prefix", "recipient", "warn_percent", "zone"];
+const WRITTEN: [&str; 13] = [
+    "account",
+    "bucket",
+    "bytes",
+    "days",
+    "dry_run",
+    "from",
+    "name",
+    "objects",
+    "prefix",
+    "recipient",
+    "vault",
+    "warn_percent",
+    "zone",
+];
 
 /// What a call changes, as its record names it, and what it says; `None`: it only reads.
 pub(super) fn change(call: &AdminCall) -> Option<(&'static str, Value)> {
@@ -26,6 +39,7 @@ pub(super) fn change(call: &AdminCall) -> Option<(&'static str, Value)> {
         AdminCall::Zone { request } => ("zone", request),
         AdminCall::Locks { request } => ("locks", request),
         AdminCall::Backup { request } => ("backup", request),
+        AdminCall::Vault { request } => ("vault", request),
     };
     let name = match (kind, request["action"].as_str().unwrap_or_default()) {
         ("quota", "set") => "SetQuota",
@@ -38,6 +52,11 @@ pub(super) fn change(call: &AdminCall) -> Option<(&'static str, Value)> {
         ("locks", "release") => "ReleaseLocks",
         ("backup", "reseal") => "ResealBackups",
         ("backup", _) => "StartBackup",
+        ("vault", "hold") => "HoldVault",
+        ("vault", "release") => "ReleaseVault",
+        ("vault", "least_age") => "SetVaultLeastAge",
+        // Without repairs it only reads.
+        ("vault", "scrub") if request["repairs"] == true => "ScrubVault",
         // What reads, or is none.
         _ => return None,
     };
@@ -67,6 +86,7 @@ pub(super) fn wanted(path: &str) -> &'static str {
         "/v1/zone" => "UseZone",
         "/v1/locks" => "ReleaseLocks",
         "/v1/backup" => "StartBackup",
+        "/v1/vault" => "ScrubVault",
         _ => "Unknown",
     }
 }

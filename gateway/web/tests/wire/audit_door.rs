@@ -489,6 +489,17 @@ async fn who_changes_something_by_the_admin_door_or_has_no_token_for_it_is_recor
     assert_eq!((&set["errorCode"], &set["readOnly"]), (&json!("NotFound"), &json!(false)));
     assert_eq!(set["userIdentity"]["principalId"], "admin-token");
     assert!(records(&world, &mut client, "EnableDedup").await.is_empty());
+    let hold = r#"{"action":"hold","vault":"v","name":"CASE-7"}"#;
+    assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/vault"), hold).await, 404);
+    for repairs in ["false", "true"] {
+        let scrub = format!(r#"{{"action":"scrub","vault":"{repairs}","repairs":{repairs}}}"#);
+        assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/vault"), &scrub).await, 404);
+    }
+    let kept = record(&world, &mut client, "HoldVault").await;
+    assert_eq!(kept["requestParameters"], json!({ "vault": "v", "name": "CASE-7" }));
+    // One that writes nothing has none.
+    let scrubbed = record(&world, &mut client, "ScrubVault").await;
+    assert_eq!(scrubbed["requestParameters"], json!({ "vault": "true" }));
     world.facts.panics.store(true, Ordering::SeqCst);
     let run = r#"{"action":"run","bucket":"b"}"#;
     assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/lifecycle"), run).await, 500);

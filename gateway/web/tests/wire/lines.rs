@@ -2,11 +2,14 @@
 
 use parking_lot::Mutex;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+/// A subscriber of no thread.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Lines::default()));
 
 /// Lines, as `name=value` with blanks between.
 #[derive(Clone, Default)]
@@ -15,6 +18,8 @@ pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 impl Lines {
     /// Looks until the guard is dropped.
     pub(crate) fn watch() -> (Self, DefaultGuard) {
+        // Of two subscribers each event is asked about at both; of one alone at that of the thread that comes by first, for good.
+        LazyLock::force(&ANOTHER);
         let lines = Self::default();
         (lines.clone(), tracing::subscriber::set_default(lines))
     }

@@ -47,8 +47,8 @@ impl Phone {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.seed);
         let tag = hmac::sign(&key, &step.to_be_bytes());
         let at = usize::from(tag.as_ref()[19] & 15);
-        let number = u32::from_be_bytes(tag.as_ref()[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
-        format!("{:06}", number % 1_000_000)
+        let digits = u32::from_be_bytes(tag.as_ref()[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+        format!("{:06}", digits % 1_000_000)
     }
 
     async fn enable(&self, world: &World, client: &mut Client, user: &str) {

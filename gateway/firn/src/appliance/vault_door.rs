@@ -1,0 +1,164 @@
+//! Vaults at the admin door: what Glacier has no operation for. Packs are scrubbed, media shown, holds set and released.
+
+use archive::lock::{Guard, HoldName};
+use archive::vault::{Error, PackScrub, ScrubStep, VaultName, Vaults};
+use engine::ErrorKind;
+use security::AccountId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use web::AdminError;
+
+/// Most days of a least age: a thousand years.
+const DAYS_MAX: u64 = 365_000;
+
+/// What `POST /v1/vault` takes.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum VaultRequest {
+    /// How vaults are, and their media.
+    Status,
+    /// Looks at one pack, the first from this one on.
+    Scrub {
+        vault: String,
+        account: Option<String>,
+        from: Option<String>,
+        #[serde(default)]
+        repairs: bool,
+    },
+    /// What keeps a vault's archives.
+    Holds { vault: String, account: Option<String> },
+    /// One hold more.
+    Hold { vault: String, account: Option<String>, name: String },
+    /// One less.
+    Release { vault: String, account: Option<String>, name: String },
+    /// The least age of what may be deleted.
+    LeastAge { vault: String, account: Option<String>, days: u64 },
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn refused(error: Error) -> AdminError {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::NotFound => AdminError::NotFound(text),
+        ErrorKind::Invalid => AdminError::Invalid(text),
+        ErrorKind::Conflict => AdminError::Conflict(text),
+        ErrorKind::Unavailable => AdminError::Unavailable(text),
+        ErrorKind::Corrupt => AdminError::Internal(text),
+    }
+}
+
+/// A vault by its account, which is the appliance's own unless it is said, and its name.
+fn named(own: AccountId, account: Option<&str>, vault: &str) -> Result<(AccountId, VaultName), AdminError> {
+    let invalid = |text: String| AdminError::Invalid(text);
+    let account = match account {
+        None => own,
+        Some(text) => {
+            text.parse().map_err(|_| invalid(format!("name an account: {text} is no 12 digits")))?
+        }
+    };
+    Ok((account, VaultName::parse(vault).map_err(refused)?))
+}
+
+/// What the admin door answers.
+pub(super) async fn answer(
+    vaults: Option<&Arc<Vaults>>,
+    own: AccountId,
+    request: VaultRequest,
+) -> Result<Value, AdminError> {
+    let none =
+        || AdminError::Conflict("ask for vaults: the configuration has no vault.enabled = true".to_owned());
+    let vaults = vaults.ok_or_else(none)?;
+    match request {
+        VaultRequest::Status => status(vaults).await,
+        VaultRequest::Scrub { vault, account, from, repairs } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            let from = from.map(|text| Vaults::pack_id(&text)).transpose().map_err(refused)?;
+            let totals = match from {
+                None => Some(vaults.pack_totals(account, &name).await.map_err(refused)?),
+                Some(_) => None,
+            };
+            let step = vaults.scrub(account, &name, (from, repairs)).await.map_err(refused)?;
+            let mut answer = scrubbed(&step);
+            if let Some(totals) = totals {
+                answer["packs"] = totals.packs.into();
+                answer["bytes"] = totals.bytes.into();
+            }
+            Ok(answer)
+        }
+        VaultRequest::Holds { vault, account } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            kept(vaults, account, &name).await
+        }
+        VaultRequest::Hold { vault, account, name: hold } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            let hold = HoldName::new(&hold).map_err(|kept| refused(kept.into()))?;
+            let change = |guard: Guard, _locked| guard.hold(hold.clone());
+            vaults.change_guard(account, &name, change).await.map_err(refused)?;
+            kept(vaults, account, &name).await
+        }
+        VaultRequest::Release { vault, account, name: hold } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            let hold = HoldName::new(&hold).map_err(|kept| refused(kept.into()))?;
+            let guard = vaults.guard(account, &name).await.map_err(refused)?;
+            if !guard.holds().any(|there| *there == hold) {
+                return Err(AdminError::NotFound(format!("find hold {hold} on vault {name}")));
+            }
+            let change = |guard: Guard, _locked| Ok(guard.release(&hold));
+            vaults.change_guard(account, &name, change).await.map_err(refused)?;
+            kept(vaults, account, &name).await
+        }
+        VaultRequest::LeastAge { vault, account, days } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            if days > DAYS_MAX {
+                return Err(AdminError::Invalid(format!(
+                    "keep archives {days} days: {DAYS_MAX} are the most"
+                )));
+            }
+            let change = |guard: Guard, locked| guard.with_least_days(days, locked);
+            vaults.change_guard(account, &name, change).await.map_err(refused)?;
+            kept(vaults, account, &name).await
+        }
+    }
+}
+
+async fn status(vaults: &Arc<Vaults>) -> Result<Value, AdminError> {
+    let (told, scrubs) = (vaults.overview().await.map_err(refused)?, vaults.scrubs());
+    Ok(json!({
+        "scrubs": {
+            "packs": scrubs.packs,
+            "bytes": scrubs.bytes,
+            "mended": scrubs.mended,
+            "lost_packs": scrubs.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "unseen_since_ms": scrubs.unseen_since.map(engine::clock::Timestamp::as_millis),
+        },
+        "vaults": told.vaults,
+        "system_vaults": told.system_vaults,
+        "shut_vaults": told.shut,
+        "vaults_with_unreadable_packs": told.unsound,
+        "retrievals_under_way": told.under_way,
+        "media": told.media,
+    }))
+}
+
+async fn kept(vaults: &Vaults, account: AccountId, name: &VaultName) -> Result<Value, AdminError> {
+    let guard = vaults.guard(account, name).await.map_err(refused)?;
+    let holds: Vec<&str> = guard.holds().map(HoldName::as_str).collect();
+    Ok(json!({ "vault": name.as_str(), "holds": holds, "least_days": guard.least_days() }))
+}
+
+fn scrubbed(step: &ScrubStep) -> Value {
+    let pack = |found: &PackScrub| {
+        json!({
+            "pack": found.pack.to_string(),
+            "medium": found.medium,
+            "state": found.health.name(),
+            "bytes": found.bytes,
+            "damaged_cells": found.damaged_cells,
+            "lost_cells": found.lost_cells,
+            "lost_archives": found.lost_archives.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "detail": found.detail,
+        })
+    };
+    json!({ "found": step.found.as_ref().map(pack), "next": step.next.map(|next| next.to_string()) })
+}
