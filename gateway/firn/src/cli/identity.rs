@@ -47,7 +47,6 @@ pub(crate) struct Creation {
 
 /// `firn user password`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_field_names, reason = "as the option is called")]
 pub(crate) struct Password {
     #[command(flatten)]
     pub(crate) named: Named,
