@@ -316,8 +316,7 @@ pub(crate) struct Recover {
     /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
     #[arg(long, value_name = "TARGET", required_unless_present = "from_zone")]
     pub(crate) from: Option<String>,
-    /// In the place of a backup, a zone that has the catalog's copy (copies.catalog): the first directory of its [[zone]]. No server may run
-    /// on it.
+    /// In the place of a backup, a zone that has the catalog's copy (copies.catalog): its first directory. No server may run on it.
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["from", "key", "base", "life", "credentials_file"])]
     pub(crate) from_zone: Option<PathBuf>,
     /// A file with the recovery key; `-` reads it from standard input. Given several times, each file takes the key that opens it.
