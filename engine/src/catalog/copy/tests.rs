@@ -19,7 +19,7 @@ use crate::worker::{Progress, Worker};
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -172,8 +172,47 @@ impl World {
     }
 }
 
+/// What lies in a directory, whatever else goes on there. What a thread is just making ready holds nothing. RocksDB's files are of one
+/// moment, as on a disk: where its threads wrote meanwhile (a table that the image has the beginning of, and that its manifest names
+/// already), all is kept anew.
+fn keep_image(from: &Path, to: &Path) {
+    loop {
+        let before = rows_files(from);
+        copy_tree(from, to, &mut |from, to, _| {
+            if !from.file_name().is_some_and(|name| name == "spare.tmp" || name == "LOCK") {
+                sparse(from, to);
+            }
+            Ok(())
+        })
+        .unwrap();
+        if rows_files(from) == before {
+            return;
+        }
+        remove_tree(to).unwrap();
+    }
+}
+
+/// Files of rows below a directory, with their lengths.
+fn rows_files(from: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![from.to_owned()];
+    while let Some(directory) = left.pop() {
+        let is_rows = directory.file_name().is_some_and(|name| name == "rows");
+        // What goes meanwhile is not there the next time.
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                left.push(entry.path());
+            } else if is_rows {
+                found.insert(entry.path(), metadata.len());
+            }
+        }
+    }
+    found
+}
+
 /// Copies a file without the zeros at its end, which a log is full of. One that goes meanwhile held nothing that counts.
-fn sparse(from: &std::path::Path, to: &std::path::Path) {
+fn sparse(from: &Path, to: &Path) {
     let bytes = match std::fs::read(from) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         read => read.unwrap(),

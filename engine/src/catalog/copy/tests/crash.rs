@@ -1,10 +1,9 @@
 //! The process ends, or a step fails, anywhere while a copy is made, joined and renewed.
 
-use super::{Arc, CopyState, Fault, Point, Progress, World, all, copy_tree, map, put, sparse};
+use super::{Arc, CopyState, Fault, Point, Progress, World, all, keep_image, map, put};
 use crate::catalog::Catalog;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 #[tokio::test]
 async fn a_step_that_fails_while_a_copy_is_made_costs_the_copy_alone() {
@@ -28,42 +27,6 @@ async fn a_step_that_fails_while_a_copy_is_made_costs_the_copy_alone() {
         assert_eq!(world.in_zone().await, map(&[("a", "1"), ("b", "2"), ("c", "3")]), "step {failing}");
         assert_eq!(world.open().copy_status().state, CopyState::Both);
     }
-}
-
-/// What lies in a directory, whatever else goes on there. What a thread is just making ready holds nothing. RocksDB's files are of one
-/// moment: where its threads wrote meanwhile, all is kept anew.
-fn keep_image(from: &Path, to: &Path) {
-    loop {
-        let before = rows_files(from);
-        copy_tree(from, to, &mut |from, to, _| {
-            sparse(from, to);
-            Ok(())
-        })
-        .unwrap();
-        if rows_files(from) == before {
-            return;
-        }
-        super::remove_tree(to).unwrap();
-    }
-}
-
-/// Files of rows below a directory, with their lengths.
-fn rows_files(from: &Path) -> BTreeMap<PathBuf, u64> {
-    let mut found = BTreeMap::new();
-    let mut left = vec![from.to_owned()];
-    while let Some(directory) = left.pop() {
-        let is_rows = directory.file_name().is_some_and(|name| name == "rows");
-        // What goes meanwhile is not there the next time.
-        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_dir() {
-                left.push(entry.path());
-            } else if is_rows {
-                found.insert(entry.path(), metadata.len());
-            }
-        }
-    }
-    found
 }
 
 /// At each step both disks are kept as they are then, as the end of the process would leave them.

@@ -1,25 +1,12 @@
 //! Pairs of images of the directory's disk and the zone's, from every step of committing, parting, coming back and being taken up again,
 //! started and judged. Of recovering, and of far more stories, `judge_tests.rs` does the same with the records alone.
 
-use super::{Arc, CopyState, Error, Fault, Point, World, all, copy_tree, put, remove_tree, sparse};
+use super::{Arc, CopyState, Error, Fault, Point, World, all, keep_image, put, remove_tree};
 use crate::catalog::Catalog;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// What lies in a directory, whatever else goes on there. What a thread is just making ready holds nothing.
-fn keep(from: &Path, to: &Path) {
-    copy_tree(from, to, &mut |from, to, _| {
-        let name = from.file_name().unwrap_or_default();
-        if name == "spare.tmp" || name == "LOCK" {
-            return Ok(());
-        }
-        sparse(from, to);
-        Ok(())
-    })
-    .unwrap();
-}
 
 /// What a moment's images must not be started without: what was promised to survive each disk by then.
 #[derive(Clone, Default)]
@@ -38,11 +25,13 @@ struct Images {
 impl Images {
     fn take(&self) {
         let mut taken = self.taken.lock();
+        // Before the image: what is promised while it is taken need not be in it.
+        let promised = self.promised.lock().clone();
         let name = format!("image {}", taken.len());
         for place in ["home", "b"] {
-            keep(&self.world.path(place), &self.world.path(&format!("{name}/{place}")));
+            keep_image(&self.world.path(place), &self.world.path(&format!("{name}/{place}")));
         }
-        taken.push((name, self.promised.lock().clone()));
+        taken.push((name, promised));
     }
 
     /// At a step of making a copy. Those that copy its files leave the records as they are: of them one of four is enough.
@@ -124,7 +113,7 @@ async fn no_pair_of_images_starts_unasked_without_what_was_promised() {
         {
             for (place, from) in [("home", home), ("b", zone)] {
                 remove_tree(&world.path(place)).unwrap();
-                keep(&world.path(&format!("{from}/{place}")), &world.path(place));
+                keep_image(&world.path(&format!("{from}/{place}")), &world.path(place));
             }
             match world.try_open(false) {
                 Ok(catalog) if catalog.read_only().is_none() => {
@@ -139,7 +128,7 @@ async fn no_pair_of_images_starts_unasked_without_what_was_promised() {
         }
         // Whatever counts in an image of the zone is whole.
         remove_tree(&world.path("b")).unwrap();
-        keep(&world.path(&format!("{name}/b")), &world.path("b"));
+        keep_image(&world.path(&format!("{name}/b")), &world.path("b"));
         let says = std::fs::read(world.place().dir.join("membership")).ok();
         if says.is_some() && says != said {
             said = says;
