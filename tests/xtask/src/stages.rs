@@ -91,14 +91,15 @@ where
     stages.into_iter().map(run).collect()
 }
 
-/// What stands before the totals: each stage with its time, and what could not run.
+/// What stands before the totals: each stage with its time, what could not run, and once more what failed, for it was said long before.
 fn told(walked: &[Walked], totals: &Totals) -> Vec<String> {
     let stage = |Walked { name, time, passed }: &Walked| {
         let verdict = if *passed { "passed" } else { "FAILED" };
         format!("{name:8} {verdict} {:>14}", say::duration(*time))
     };
     let skipped = totals.skipped.iter().map(|reason| format!("SKIPPED {reason}"));
-    walked.iter().map(stage).chain(skipped).collect()
+    let failures = totals.failures.iter().map(|said| format!("FAILED {said}"));
+    walked.iter().map(stage).chain(skipped).chain(failures).collect()
 }
 
 /// The seed of everything random: the caller's, or one that each commit has for its own.
@@ -245,6 +246,7 @@ mod tests {
             }),
             ("last", |totals| {
                 totals.skipped.push("last: something".to_owned());
+                totals.failures.push("unit: a test".to_owned());
                 totals.check(Ok(()))
             }),
         ];
@@ -261,7 +263,7 @@ mod tests {
             );
             assert!(line.ends_with('s'), "its time: {line}");
         }
-        assert_eq!(lines[4..], ["SKIPPED last: something"]);
+        assert_eq!(lines[4..], ["SKIPPED last: something", "FAILED unit: a test"]);
     }
 
     #[test]

@@ -11,7 +11,15 @@ pub(crate) struct Totals {
     pub(crate) failed: u64,
     /// What could not run here, and why.
     pub(crate) skipped: Vec<String>,
+    /// What each test that failed said, as its runner shows it: the beginning.
+    pub(crate) failures: Vec<String>,
+    /// The failure whose output is being read.
+    told: Option<String>,
 }
+
+/// Failures that are shown again at the end, and characters of each.
+const FAILURES_MAX: usize = 40;
+const FAILURE_CHARS: usize = 2_000;
 
 impl Totals {
     /// Counts a stage that is one check.
@@ -33,13 +41,40 @@ impl Totals {
         {
             self.skipped.push(format!("unit: {name} is ignored{rest}"));
         }
+        self.cargo_failure(line);
         let Some(result) = line.strip_prefix("test result: ") else { return };
         self.passed += count_before(result, "passed");
         self.failed += count_before(result, "failed");
     }
 
+    /// What a test said stands under its name, and ends with its backtrace, the next one's name or the list of names.
+    fn cargo_failure(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        let over = line == "failures:" || line == "stack backtrace:" || line.starts_with("note: run with ");
+        if name.is_some() || over {
+            let said = self.told.take();
+            self.failed_with(said);
+            self.told = name.map(|name| format!("unit: {name}"));
+        } else if let Some(told) = self.told.as_mut().filter(|_| !line.is_empty()) {
+            told.push_str("\n  ");
+            told.push_str(line);
+        }
+    }
+
+    fn failed_with(&mut self, said: Option<String>) {
+        let Some(mut said) = said.filter(|_| self.failures.len() < FAILURES_MAX) else { return };
+        if let Some((end, _)) = said.char_indices().nth(FAILURE_CHARS) {
+            said.truncate(end);
+            said.push_str(" […]");
+        }
+        self.failures.push(said);
+    }
+
     /// Reads one line of pytest's output.
     pub(crate) fn pytest_line(&mut self, line: &str) {
+        if let Some(what) = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR ")) {
+            self.failed_with(Some(format!("e2e: {what}")));
+        }
         if let Some(reason) = line.strip_prefix("SKIPPED ") {
             self.skipped.push(format!("e2e: {reason}"));
         }
@@ -84,6 +119,39 @@ mod tests {
             "unit: a_mounted_disk: mounting needs root",
         ];
         assert_eq!(totals.skipped, listed);
+    }
+
+    #[test]
+    fn what_a_failed_test_said_is_kept_in_short() {
+        let mut totals = Totals::default();
+        let long = "x".repeat(3_000);
+        let output = [
+            "test a::one ... FAILED",
+            "failures:",
+            "",
+            "---- a::one stdout ----",
+            "thread 'a::one' panicked at a.rs:1:2:",
+            "the disk: full",
+            "stack backtrace:",
+            "   0: rust_begin_unwind",
+            "---- a::two stdout ----",
+            &long,
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            "failures:",
+            "    a::one",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+        ];
+        output.iter().for_each(|line| totals.cargo_line(line));
+        totals.pytest_line("FAILED test_copy.py::test_copy - AssertionError: 404");
+        assert_eq!(totals.failures.len(), 3);
+        assert_eq!(
+            totals.failures[0],
+            "unit: a::one\n  thread 'a::one' panicked at a.rs:1:2:\n  the disk: full"
+        );
+        assert!(totals.failures[1].starts_with("unit: a::two\n  xxx"), "{:?}", totals.failures[1]);
+        assert!(totals.failures[1].ends_with("xxx […]") && totals.failures[1].len() < 2_100);
+        assert_eq!(totals.failures[2], "e2e: test_copy.py::test_copy - AssertionError: 404");
+        assert_eq!((totals.passed, totals.failed), (1, 2));
     }
 
     #[test]
