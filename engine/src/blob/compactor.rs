@@ -45,6 +45,8 @@ type Rows = BTreeMap<BlobId, BlobRow>;
 pub struct Compactor {
     store: Arc<BlobStore>,
     current: Option<Victim>,
+    /// Segments with live bytes in which the last walk met nothing that a row names.
+    suspects: BTreeSet<SegmentId>,
 }
 
 /// The segment that is being emptied.
@@ -83,7 +85,7 @@ impl BlobStore {
 impl Compactor {
     /// A compactor of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, current: None }
+        Self { store, current: None, suspects: BTreeSet::new() }
     }
 
     async fn step(&mut self) -> Result<Progress> {
@@ -173,11 +175,17 @@ impl Compactor {
     }
 
     /// The walk is at the end: what is still live could not be moved, or its row changed behind the walk (a repair that wrote
-    /// it, a commit that was decided late). Another walk tells which: it moves something, or finds nothing to move.
+    /// it, a commit that was decided late). Another walk tells which: it moves something, or is the second that meets nothing
+    /// that a row names.
     async fn finish(&mut self, segment: &ReadPin, met: Met) -> Result<Progress> {
         self.store.refresh_live().await?;
         let left = self.store.live.of(segment.id);
-        if left > 0 && !segment.is_held() && (met.broken || !met.named) {
+        if met.named || left == 0 {
+            self.suspects.remove(&segment.id);
+        }
+        if left > 0 && !segment.is_held() && (met.broken || (!met.named && !self.suspects.insert(segment.id)))
+        {
+            self.suspects.remove(&segment.id);
             tracing::error!(segment = %segment.id, bytes = left, "segment can't be emptied: it is left alone");
             self.leave_alone(segment.id);
         }

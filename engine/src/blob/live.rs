@@ -2,7 +2,8 @@
 //!
 //! The truth is in the catalog's counters, changed in the commits of the rows themselves. Those of callers this module does not
 //! see; those of the store's own workers go through [`commit_counting`](BlobStore::commit_counting), which marks what they
-//! change however they end: also one whose answer is not known, or is not waited for, may have changed it.
+//! change however they end: also one whose answer is not known, or is not waited for, may have changed it. From before such a
+//! commit until it is answered its counters stay marked: others read its rows as soon as it has landed.
 //! So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
 //! a commit may still be on its way: as long as a sealed blob holds the segment, and until a commit of our own has
 //! answered after the last hold. The catalog decides what a caller dropped before it decides what comes later, so no time
@@ -16,6 +17,7 @@ use crate::id::{PartitionId, SegmentId};
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The counters as last read.
 #[derive(Default)]
@@ -32,6 +34,15 @@ struct State {
     /// What may have changed, and the number of the newest mark that said so.
     marked: BTreeMap<(PartitionId, SegmentId), u64>,
     marks: u64,
+    /// Commits under way that change a counter.
+    under_way: BTreeMap<(PartitionId, SegmentId), usize>,
+}
+
+impl State {
+    fn mark(&mut self, home: PartitionId, segment: SegmentId) {
+        self.marks += 1;
+        self.marked.insert((home, segment), self.marks);
+    }
 }
 
 impl Live {
@@ -66,17 +77,38 @@ impl Live {
 
     /// This counter may change or have changed.
     pub(super) fn mark(&self, home: PartitionId, segment: SegmentId) {
+        self.state.lock().mark(home, segment);
+    }
+
+    /// A commit that changes these counters sets out.
+    pub(super) fn begin(&self, home: PartitionId, segments: &[SegmentId]) {
         let mut state = self.state.lock();
-        state.marks += 1;
-        let mark = state.marks;
-        state.marked.insert((home, segment), mark);
+        for segment in segments {
+            state.mark(home, *segment);
+            *state.under_way.entry((home, *segment)).or_default() += 1;
+        }
+    }
+
+    /// It was answered, or nobody waits for that any more.
+    fn end(&self, home: PartitionId, segments: &[SegmentId]) {
+        let mut state = self.state.lock();
+        for segment in segments {
+            state.mark(home, *segment);
+            if let Entry::Occupied(mut commits) = state.under_way.entry((home, *segment)) {
+                *commits.get_mut() -= 1;
+                if *commits.get() == 0 {
+                    commits.remove();
+                }
+            }
+        }
     }
 
     /// The counter was read after this mark was set, and nobody can change it any more unless it was marked again since.
     fn unmark(&self, home: PartitionId, segment: SegmentId, mark: u64) {
         let mut state = self.state.lock();
-        if state.marked.get(&(home, segment)) == Some(&mark) {
-            state.marked.remove(&(home, segment));
+        let counter = (home, segment);
+        if state.marked.get(&counter) == Some(&mark) && !state.under_way.contains_key(&counter) {
+            state.marked.remove(&counter);
         }
     }
 
@@ -120,7 +152,7 @@ impl Live {
     }
 }
 
-/// Counters that a commit changes or removes; marks them when it is dropped.
+/// Counters that a commit changes or removes: marked as long as this lives, and anew when it is dropped.
 struct Marks<'a> {
     live: &'a Live,
     home: PartitionId,
@@ -136,15 +168,14 @@ impl<'a> Marks<'a> {
                 segments.push(SegmentId::from_bytes(fixed(&key.bytes, "live counter")?));
             }
         }
+        live.begin(commit.partition, &segments);
         Ok(Self { live, home: commit.partition, segments })
     }
 }
 
 impl Drop for Marks<'_> {
     fn drop(&mut self) {
-        for segment in &self.segments {
-            self.live.mark(self.home, *segment);
-        }
+        self.live.end(self.home, &self.segments);
     }
 }
 
@@ -221,5 +252,21 @@ mod tests {
         let second = live.marked()[&home][0].1;
         live.unmark(home, segment, second);
         assert!(first < second && live.marked().is_empty());
+    }
+
+    #[test]
+    fn a_counter_stays_marked_while_a_commit_that_changes_it_is_under_way() {
+        let (live, home, segment) =
+            (Live::default(), PartitionId::from_bytes(*b"home one"), SegmentId::from_bytes([1; 8]));
+        let newest = || live.marked().get(&home).map(|segments| segments[0].1);
+        live.begin(home, &[segment]);
+        live.begin(home, &[segment]);
+        for _ in 0..2 {
+            live.unmark(home, segment, newest().unwrap());
+            assert!(newest().is_some());
+            live.end(home, &[segment]);
+        }
+        live.unmark(home, segment, newest().unwrap());
+        assert_eq!(newest(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What happens between any two steps of a worker is noticed by its commit.
 
 use super::super::row::{BlobRow, blob_key};
+use super::super::writer::live_adds;
 use super::super::{Collector, Compactor, Recycler, Scrubber, share};
 use super::{HOME, World, owned, run};
 use crate::ErrorKind;
@@ -144,6 +145,65 @@ async fn a_segment_whose_rows_change_under_the_walk_is_emptied_all_the_same() {
         true
     })
     .await;
+}
+
+/// A commit's rows are there before whoever made it hears of it.
+#[tokio::test]
+async fn what_has_landed_and_is_not_answered_yet_leaves_no_segment_alone() {
+    in_every_gap(STEPS_MAX, async |n| {
+        let (world, gate) = gated(69).await;
+        let (blob, _) = world.put(&world.bytes(100_000), "owner").await.unwrap();
+        churn(&world).await;
+        run(&mut Collector::new(world.store.clone())).await;
+        world.clock.advance(std::time::Duration::from_mins(1));
+        let (rows, store) = (gate.rows().clone(), world.store.clone());
+        let step = Box::pin(async move {
+            let snapshot = rows.snapshot(HOME).await.unwrap();
+            let row = snapshot.get(blob_key(blob)).await.unwrap().unwrap();
+            let row = BlobRow::decode(blob, &row).unwrap();
+            let segments: Vec<_> = row.places().map(|place| place.segment).collect();
+            let mut writes = live_adds(row.places(), -1);
+            writes.push(Write::Delete(blob_key(blob)));
+            store.live.begin(HOME, &segments);
+            rows.commit(Commit { writes, ..Commit::new(HOME, snapshot.read_version()) }).await.unwrap();
+        });
+        gate.arm(n, step);
+        run(&mut Compactor::new(world.store.clone())).await;
+        if gate.disarm() {
+            return false;
+        }
+        assert_eq!(world.store.usage().left_alone_segments, 0, "gap {n}");
+        true
+    })
+    .await;
+}
+
+/// A row that a walk did not see yet, and one that was gone when it came there.
+#[tokio::test]
+async fn a_walk_that_meets_nothing_for_what_changes_meanwhile_is_made_again() {
+    let (world, gate) = gated(70).await;
+    let sealed = world.seal(&world.bytes(100_000)).await.unwrap();
+    let (late, key, writes) = (sealed.id, sealed.key.clone(), sealed.writes(&owned("late")));
+    drop(sealed);
+    let (gone, _) = world.put(&world.bytes(100_000), "owner").await.unwrap();
+    churn(&world).await;
+    run(&mut Collector::new(world.store.clone())).await;
+    world.clock.advance(std::time::Duration::from_mins(1));
+    let snapshot = world.catalog.snapshot(HOME).await.unwrap();
+    let row = BlobRow::decode(gone, &snapshot.get(blob_key(gone)).await.unwrap().unwrap()).unwrap();
+    let mut compactor = Compactor::new(world.store.clone());
+    // It chooses the segment, meets what is in it, and comes to its end.
+    compactor.tick().await.unwrap();
+    let mut lost = live_adds(row.places(), -1);
+    lost.push(Write::Delete(blob_key(gone)));
+    commit(&gate, lost).await;
+    compactor.tick().await.unwrap();
+    let moved = world.store.usage().moved_bytes;
+    commit(&gate, writes).await;
+    run(&mut compactor).await;
+    assert!(world.store.usage().moved_bytes > moved, "it is moved");
+    assert_eq!(world.store.usage().left_alone_segments, 0);
+    assert!(world.read(late, &key, 0..100_000).await.unwrap().len() == 100_000);
 }
 
 #[tokio::test]
