@@ -69,7 +69,7 @@ pub(crate) struct Cli {
 /// Options that every verb takes.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Global {
-    /// Print the result as JSON: one document; of ls and top, one a line.
+    /// Print the result as JSON: one document; of ls, top and audit tail, one a line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Say nothing on stderr but errors.

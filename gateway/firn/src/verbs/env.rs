@@ -22,7 +22,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(30);
 const MADE_WITHIN: Duration = Duration::from_secs(5);
 /// What tools read beside what is set, and would lead them elsewhere.
 const UNSET: &str = "AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_IAM AWS_ENDPOINT_URL_STS \
-                     AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+                     AWS_ENDPOINT_URL_KMS AWS_ENDPOINT_URL_GLACIER AWS_ENDPOINT_URL_CLOUDTRAIL AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -44,13 +44,16 @@ fn env_has_every_variable_that_a_tool_asks_for_and_takes_back_what_would_lead_el
 }
 
 /// What tools read, and what would lead them past what is set.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 10] = [
     "AWS_SESSION_TOKEN",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_IAM",
     "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_GLACIER",
+    "AWS_ENDPOINT_URL_CLOUDTRAIL",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
