@@ -153,7 +153,7 @@ impl Record for Enclosed {
             pairs.push((fields.text()?.to_owned(), fields.text()?.to_owned()));
         }
         let context =
-            EncryptionContext::new(pairs).map_err(|_| fields.corrupt("a context that is too large"))?;
+            EncryptionContext::kept(pairs).map_err(|_| fields.corrupt("a context that is too large"))?;
         let wrapped = Bytes::copy_from_slice(fields.bytes()?);
         Ok(Self { by: ManagedKey { arn, bucket_key }, encrypted, context, wrapped })
     }
@@ -219,7 +219,10 @@ impl ObjectStore {
                 detail: "The encryption context is larger than 8 KiB.",
             });
         }
-        if added.iter().any(|(name, value)| name == WHOSE && *value != whose) {
+        // Conditions don't tell another spelling of the name from it.
+        let is_another =
+            |name: &str, value: &str| name.to_lowercase() == WHOSE && (name != WHOSE || value != whose);
+        if added.iter().any(|(name, value)| is_another(name, value)) {
             return Err(Error::InvalidArgument {
                 name: "x-amz-server-side-encryption-context",
                 detail: "aws:s3:arn is the object's ARN, or with a bucket key the bucket's. Leave it out.",

@@ -497,8 +497,13 @@ async fn the_context_is_whose_the_bytes_are_and_what_the_request_adds() {
         context: vec![("aws:s3:arn".to_owned(), "arn:aws:s3:::other/k".to_owned())],
         ..ManagedWish::default()
     };
+    // Conditions of policies would see its value as well.
+    let spelled = ManagedWish {
+        context: vec![("AWS:s3:arn".to_owned(), "arn:aws:s3:::other/k".to_owned())],
+        ..ManagedWish::default()
+    };
     let large = ManagedWish { context: vec![("a".to_owned(), "b".repeat(9_000))], ..ManagedWish::default() };
-    for wish in [forged, large] {
+    for wish in [forged, spelled, large] {
         let put = bench.put(&name, "k", Encrypts::Managed(Box::new(wish)));
         let refused = bench.world.store.put(put).await.map(drop);
         assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");

@@ -113,10 +113,10 @@ impl Change {
     /// Takes a code of this step. `None`: one of it or a later one was taken meanwhile, or the device is not the user's any more.
     pub(super) async fn take_code(&mut self, user: EntityId, place: &str, step: i64) -> Result<Option<()>> {
         let Some(mut row) = self.device(place).await? else { return Ok(None) };
-        let Some(assigned) = row.assigned.as_mut().filter(|to| to.user == user && to.last < step) else {
+        if !row.is_of(user) || row.last >= step {
             return Ok(None);
-        };
-        assigned.last = step;
+        }
+        row.last = step;
         self.unchanged(login_row::device(self.account, place));
         self.put_device(place, &row);
         Ok(Some(()))
@@ -144,7 +144,8 @@ impl Identities {
         let mut seed = Zeroizing::new([0; SEED_LEN]);
         self.parts.entropy.fill(&mut *seed);
         let sealed: Box<[u8]> = self.parts.keys.seal(scope, &*seed, &DeviceRow::aad(account, &place))?.into();
-        let row = DeviceRow { created: self.parts.clock.now(), tags: tags.to_vec(), assigned: None, sealed };
+        let created = self.parts.clock.now();
+        let row = DeviceRow { created, tags: tags.to_vec(), assigned: None, last: i64::MIN, sealed };
         again(|| async {
             let mut change = self.change(account).await?;
             if change.device(&place).await?.is_some() {
@@ -197,10 +198,10 @@ impl Identities {
             if row.assigned.is_some() {
                 return Err(IdentityError::new(Code::EntityAlreadyExists, "MFA Device is already in use."));
             }
-            let step = self.synced(&change, (user.id, place, &row), (codes, i64::MIN))?;
+            let step = self.synced(&change, (user.id, place, &row), (codes, row.last))?;
             let now = self.parts.clock.now();
-            row.assigned =
-                Some(Assigned { user: user.id, enabled: now, drift: step - totp::step_of(now), last: step });
+            row.assigned = Some(Assigned { user: user.id, enabled: now, drift: step - totp::step_of(now) });
+            row.last = step;
             change.unchanged(login_row::device(account, place));
             change.put_device(place, &row);
             change.mark(login_row::device_of(account, user.id, place));
@@ -225,12 +226,11 @@ impl Identities {
             let mut change = self.change(account).await?;
             let user = change.resting(Kind::User, user).await?;
             let mut row = change.resting_device(user.id, place).await?;
-            let last = row.assigned.as_ref().map_or(i64::MIN, |assigned| assigned.last);
-            let step = self.synced(&change, (user.id, place, &row), (codes, last))?;
+            let step = self.synced(&change, (user.id, place, &row), (codes, row.last))?;
             if let Some(assigned) = &mut row.assigned {
                 assigned.drift = step - totp::step_of(self.parts.clock.now());
-                assigned.last = step;
             }
+            row.last = step;
             change.put_device(place, &row);
             self.apply(change).await
         })
@@ -247,7 +247,7 @@ impl Identities {
         let attempt = self.begin_proof(change.account, user, Code::InvalidAuthenticationCode)?;
         let seed = self.seed(change.account, place, row)?;
         let step = seed.synced(digits(codes)?, self.parts.clock.now(), last).ok_or_else(wrong_codes)?;
-        attempt.succeeded();
+        attempt.taken_back();
         Ok(step)
     }
 
@@ -362,7 +362,7 @@ impl Identities {
     ) -> Result<Option<i64>> {
         let (Ok(code), Some(assigned)) = (code.parse(), &row.assigned) else { return Ok(None) };
         let seed = self.seed(account, place, row)?;
-        Ok(seed.taken(code, self.parts.clock.now(), assigned.drift, assigned.last))
+        Ok(seed.taken(code, self.parts.clock.now(), assigned.drift, row.last))
     }
 
     /// Takes the code that a user shows; when that was. A code is taken once.
@@ -380,7 +380,7 @@ impl Identities {
             self.apply(change).await
         })
         .await?;
-        attempt.succeeded();
+        attempt.taken_back();
         Ok(self.now_in_seconds())
     }
 }

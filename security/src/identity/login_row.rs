@@ -136,8 +136,6 @@ pub(super) struct Assigned {
     pub(super) enabled: Timestamp,
     /// How many steps its clock is ahead.
     pub(super) drift: i64,
-    /// The step of the last code that was taken.
-    pub(super) last: i64,
 }
 
 /// A virtual device.
@@ -146,6 +144,8 @@ pub(super) struct DeviceRow {
     pub(super) created: Timestamp,
     pub(super) tags: Vec<Tag>,
     pub(super) assigned: Option<Assigned>,
+    /// The step of the last code that was taken, whoever's it was then: none of it or before is taken again. The least where none was.
+    pub(super) last: i64,
     /// The seed, by the key table.
     pub(super) sealed: Box<[u8]>,
 }
@@ -159,27 +159,29 @@ impl DeviceRow {
 
 impl Record for DeviceRow {
     const NAME: &'static str = "second factor";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut RecordWriter) {
         out.i64(self.created.as_millis());
         put_tags(out, &self.tags);
         out.u8(u8::from(self.assigned.is_some()));
-        if let Some(Assigned { user, enabled, drift, last }) = &self.assigned {
-            out.fixed(user.as_bytes()).i64(enabled.as_millis()).i64(*drift).i64(*last);
+        if let Some(Assigned { user, enabled, drift }) = &self.assigned {
+            out.fixed(user.as_bytes()).i64(enabled.as_millis()).i64(*drift);
         }
-        out.bytes(&self.sealed);
+        out.i64(self.last).bytes(&self.sealed);
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
+    fn decode(version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
         let created = Timestamp::from_millis(fields.i64()?);
         let tags = tags(fields)?;
         let assigned = if flag(fields)? {
             let (user, enabled) = (EntityId::read(fields)?, Timestamp::from_millis(fields.i64()?));
-            Some(Assigned { user, enabled, drift: fields.i64()?, last: fields.i64()? })
+            Some(Assigned { user, enabled, drift: fields.i64()? })
         } else {
             None
         };
-        Ok(Self { created, tags, assigned, sealed: fields.bytes()?.into() })
+        // Of one that was nobody's, version 1 had no step.
+        let last = if version > 1 || assigned.is_some() { fields.i64()? } else { i64::MIN };
+        Ok(Self { created, tags, assigned, last, sealed: fields.bytes()?.into() })
     }
 }

@@ -156,7 +156,8 @@ impl Identities {
             let mut row = before.clone();
             row.reset_required = reset_required.unwrap_or(row.reset_required);
             if let Some(password) = password {
-                row = self.with_password(account, (&user, row), (policy.as_ref(), password)).await?;
+                let password = NewPassword { policy: policy.as_ref(), password, is_another: false };
+                row = self.with_password(account, (&user, row), password).await?;
             }
             let mut change = self.change(account).await?;
             change.replace_login(&user, (&before, &row)).await?;
@@ -190,16 +191,32 @@ impl Identities {
             drop(view);
             let attempt = self.begin_proof(account, user.id, Code::AccessDenied)?;
             let hashes = self.hashes(account, user.id, &before)?;
-            if !self.hasher.verifies(old, hashes.0.first()).await? {
-                return Err(IdentityError::new(Code::AccessDenied, "The old password is not the user's."));
+            match self.hasher.verifies(old, hashes.0.first()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(IdentityError::new(
+                        Code::AccessDenied,
+                        "The old password is not the user's.",
+                    ));
+                }
+                Err(error) => {
+                    attempt.taken_back();
+                    return Err(error);
+                }
             }
-            attempt.succeeded();
+            let expired = is_expired(policy.as_ref(), before.changed, self.parts.clock.now());
             let is_hard = policy.as_ref().is_some_and(|policy| policy.hard_expiry == Some(true));
-            if is_hard && is_expired(policy.as_ref(), before.changed, self.parts.clock.now()) {
+            if is_hard && expired {
+                attempt.taken_back();
                 return Err(IdentityError::new(Code::AccessDenied, OVER));
             }
             let row = LoginRow { reset_required: false, ..before.clone() };
-            let row = self.with_password(account, (&user, row), (policy.as_ref(), new)).await?;
+            let is_another = expired || before.reset_required;
+            let password = NewPassword { policy: policy.as_ref(), password: new, is_another };
+            // Under way until its hashes are made: nobody has many of them made at once.
+            let row = self.with_password(account, (&user, row), password).await;
+            attempt.taken_back();
+            let row = row?;
             let mut change = self.change(account).await?;
             change.replace_login(&user, (&before, &row)).await?;
             self.apply(change).await
@@ -210,7 +227,7 @@ impl Identities {
     /// Begins to look at a code or password that a user shows.
     pub(super) fn begin_proof(&self, account: AccountId, user: EntityId, code: Code) -> Result<Try<'_>> {
         let name = [&account.to_bytes()[..], user.as_bytes()].concat();
-        let counted = [Counted { name, free: PROOFS_FREE }];
+        let counted = [Counted { name, kind: 0, free: PROOFS_FREE }];
         self.proofs.begin(&counted, self.parts.clock.boottime()).map_err(|left| wait(code, left))
     }
 
@@ -219,12 +236,13 @@ impl Identities {
         &self,
         account: AccountId,
         (user, row): (&EntityRow, LoginRow),
-        (policy, password): (Option<&PasswordPolicy>, &str),
+        NewPassword { policy, password, is_another }: NewPassword<'_>,
     ) -> Result<LoginRow> {
         password::check(policy, password, &user.name)?;
         let Hashes(mut hashes) = self.hashes(account, user.id, &row)?;
-        let kept_from = policy.and_then(|policy| policy.reuse_prevented).unwrap_or_default();
-        let remembered = hashes.get(..hashes.len().min(kept_from as usize)).unwrap_or_default();
+        let kept_from = policy.and_then(|policy| policy.reuse_prevented).unwrap_or_default() as usize;
+        let kept_from = kept_from.max(usize::from(is_another));
+        let remembered = hashes.get(..hashes.len().min(kept_from)).unwrap_or_default();
         if self.hasher.is_among(password, remembered).await? {
             let message = "Password was used before, and may not be set again yet.";
             return Err(IdentityError::new(Code::PasswordPolicyViolation, message));
@@ -255,6 +273,14 @@ impl Identities {
     ) -> Result<Option<Hash>> {
         Ok(self.hashes(account, user, row)?.0.into_iter().next())
     }
+}
+
+/// A password that is to be a user's.
+pub(super) struct NewPassword<'a> {
+    pub(super) policy: Option<&'a PasswordPolicy>,
+    pub(super) password: &'a str,
+    /// It can't be the one that it replaces.
+    pub(super) is_another: bool,
 }
 
 /// What is told of a password that only an administrator may replace.

@@ -11,7 +11,7 @@ use super::change::again;
 use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
 use super::login_row::{DeviceRow, LoginRow};
-use super::logins::{OVER, is_expired, wait};
+use super::logins::{NewPassword, OVER, is_expired, wait};
 use super::row::{self, AliasRow, EntityRow};
 use super::throttle::{Counted, Try};
 use super::{Identities, Kind, PasswordPolicy, SignIn, SignedIn, sts};
@@ -59,12 +59,21 @@ impl Identities {
             Some(found) => self.newest_hash(found.account, found.user.id, &found.login)?,
             None => None,
         };
-        let is_right = self.hasher.verifies(asked.password, hash.as_ref()).await?;
+        let is_right = match self.hasher.verifies(asked.password, hash.as_ref()).await {
+            Ok(is_right) => is_right,
+            Err(error) => {
+                // Nobody looked at it: that is no wrong password.
+                attempt.taken_back();
+                return Err(error);
+            }
+        };
         let found = found.ok_or_else(refused)?;
         let code = self.code_of(&found, asked.code)?;
         let code = code.filter(|_| is_right).ok_or_else(refused)?;
-        attempt.succeeded();
-        let replaced = self.replacement(&found, asked.new_password).await?;
+        // Under way until the hashes of what replaces it are made: nobody has many of them made at once.
+        let replaced = self.replacement(&found, asked.new_password).await;
+        attempt.taken_back();
+        let replaced = replaced?;
         self.note_sign_in(&found, code.as_ref(), replaced.as_ref()).await?;
         let mfa = code.map(|_| self.now_in_seconds());
         let credentials = self.signed_in_session(found.account, found.user.id, secs, mfa).await?;
@@ -98,8 +107,12 @@ impl Identities {
             [b"from", &network[..]].concat(),
             [b"name", name.as_slice()].concat(),
         ];
-        let counted: Vec<_> =
-            names.into_iter().zip(FREE).map(|(name, free)| Counted { name, free }).collect();
+        let counted: Vec<_> = names
+            .into_iter()
+            .zip(FREE)
+            .enumerate()
+            .map(|(kind, (name, free))| Counted { name, kind, free })
+            .collect();
         let begun = self.sign_ins.begin(&counted, self.parts.clock.boottime());
         begun.map_err(|left| wait(Code::AccessDenied, left))
     }
@@ -154,7 +167,8 @@ impl Identities {
             }
             Some(new) => {
                 let row = LoginRow { reset_required: false, ..login.clone() };
-                Ok(Some(self.with_password(found.account, (&found.user, row), (policy, new)).await?))
+                let passwords = NewPassword { policy, password: new, is_another: true };
+                Ok(Some(self.with_password(found.account, (&found.user, row), passwords).await?))
             }
         }
     }

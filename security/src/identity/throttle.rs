@@ -17,9 +17,13 @@ const WAIT_MAX: Duration = Duration::from_mins(15);
 /// When all is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
-/// What is counted for: bytes that name it, and how many tries are free.
+/// Kinds of names. Each has buckets of its own: of those with many free tries none shares one with those that have few.
+const KINDS: usize = 3;
+
+/// What is counted for: bytes that name it, which kind of name that is (below [`KINDS`]), and how many tries are free.
 pub(super) struct Counted {
     pub(super) name: Vec<u8>,
+    pub(super) kind: usize,
     pub(super) free: u32,
 }
 
@@ -56,25 +60,26 @@ pub(super) struct Try<'a> {
 }
 
 impl Throttle {
-    /// Over so many buckets.
+    /// Over so many buckets for each kind of names.
     pub(super) fn new(buckets: usize, entropy: &dyn Entropy) -> Self {
         let mut key = [0; 32];
         entropy.fill(&mut key);
-        let buckets = Mutex::new(vec![Bucket::default(); buckets.max(1)].into());
+        let buckets = Mutex::new(vec![Bucket::default(); buckets.max(1) * KINDS].into());
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), buckets }
     }
 
-    fn place(&self, name: &[u8], count: usize) -> usize {
-        let tag = hmac::sign(&self.key, name);
+    fn place(&self, counted: &Counted, count: usize) -> usize {
+        let tag = hmac::sign(&self.key, &counted.name);
         let first = tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        usize::try_from(first % count as u64).unwrap_or_default()
+        let of_kind = count / KINDS;
+        counted.kind.min(KINDS - 1) * of_kind + usize::try_from(first % of_kind as u64).unwrap_or_default()
     }
 
     /// Begins a try at this boot time; how long to wait where there were too many.
     pub(super) fn begin(&self, counted: &[Counted], now: Duration) -> Result<Try<'_>, Duration> {
         let mut buckets = self.buckets.lock();
         let count = buckets.len();
-        let places: Vec<_> = counted.iter().map(|one| (self.place(&one.name, count), one.free)).collect();
+        let places: Vec<_> = counted.iter().map(|one| (self.place(one, count), one.free)).collect();
         let mut wait = Duration::ZERO;
         for (place, _) in &places {
             let bucket = &mut buckets[*place];
@@ -98,8 +103,8 @@ impl Throttle {
 }
 
 impl Try<'_> {
-    /// It was right: it is none that failed. Others that did are not forgotten.
-    pub(super) fn succeeded(self) {
+    /// It was right, or nobody can say whether it was: it is none that failed. Others that did are not forgotten.
+    pub(super) fn taken_back(self) {
         let mut buckets = self.throttle.buckets.lock();
         for (place, free) in self.counted {
             let bucket = &mut buckets[place];
@@ -116,7 +121,18 @@ mod tests {
     use std::time::Duration;
 
     fn of(name: &str, free: u32) -> Counted {
-        Counted { name: name.as_bytes().to_vec(), free }
+        let kind = usize::from(name == "net");
+        Counted { name: name.as_bytes().to_vec(), kind, free }
+    }
+
+    #[test]
+    fn names_of_one_kind_share_no_bucket_with_those_of_another() {
+        let throttle = Throttle::new(1, &SeededEntropy::new(1));
+        let now = Duration::from_secs(9);
+        for _ in 0..40 {
+            drop(throttle.begin(&[of("net", 50)], now).ok().unwrap());
+        }
+        throttle.begin(&[of("a", 5)], now).ok().unwrap().taken_back();
     }
 
     #[test]
@@ -148,7 +164,7 @@ mod tests {
         let throttle = Throttle::new(4096, &SeededEntropy::new(1));
         let now = Duration::from_secs(1_000);
         for _ in 0..100 {
-            throttle.begin(&[of("a", 5)], now).ok().unwrap().succeeded();
+            throttle.begin(&[of("a", 5)], now).ok().unwrap().taken_back();
         }
         for _ in 0..6 {
             drop(throttle.begin(&[of("a", 5), of("net", 50)], now).ok().unwrap());
@@ -159,7 +175,7 @@ mod tests {
             assert!(throttle.begin(&[of("a", 5), of("net", 50)], now).is_err());
         }
         let later = now + Duration::from_secs(2);
-        throttle.begin(&[of("a", 5), of("net", 50)], later).ok().unwrap().succeeded();
+        throttle.begin(&[of("a", 5), of("net", 50)], later).ok().unwrap().taken_back();
         assert!(throttle.begin(&[of("a", 5)], later).is_err(), "six have failed: a second between tries");
         let later = later + Duration::from_secs(1);
         drop(throttle.begin(&[of("a", 5)], later).ok().unwrap());

@@ -1,8 +1,8 @@
 //! The encryption context: what is authenticated with a ciphertext, and said again to open it.
 
 use super::error::{KmsError, Result};
-use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Pairs at the most. KMS has no bound of its own but that of a request's body.
 pub(super) const PAIRS_MAX: usize = 512;
@@ -17,8 +17,20 @@ impl EncryptionContext {
     /// None.
     pub const NONE: Self = Self(BTreeMap::new());
 
-    /// Of these pairs; [`Code::Validation`](super::Code::Validation) beyond 512 pairs or 64 KiB.
+    /// Of these pairs; [`Code::Validation`](super::Code::Validation) beyond 512 pairs or 64 KiB, and where two names differ in case alone:
+    /// the keys of conditions (`kms:EncryptionContext:NAME`) don't tell those apart, so that one of them would pass for the other.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        let context = Self::kept(pairs)?;
+        let names: BTreeSet<String> = context.0.keys().map(|name| name.to_lowercase()).collect();
+        if names.len() < context.0.len() {
+            let message = "Names of an encryption context can't differ in upper and lower case alone.";
+            return Err(KmsError::invalid(message));
+        }
+        Ok(context)
+    }
+
+    /// Of pairs as they were kept. The same, but for names that differ in case alone.
+    pub fn kept(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
         let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
         let bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
         if pairs.len() > PAIRS_MAX || bytes > BYTES_MAX {
@@ -81,5 +93,15 @@ mod tests {
         let many = (0..=PAIRS_MAX).map(|n| (n.to_string(), String::new()));
         assert!(EncryptionContext::new(many).is_err());
         assert!(EncryptionContext::new([(String::new(), "v".repeat(70_000))]).is_err());
+    }
+
+    #[test]
+    fn names_that_conditions_do_not_tell_apart_are_refused() {
+        let of = |names: [&str; 2]| names.map(|name| (name.to_owned(), "v".to_owned()));
+        for names in [["aws:s3:arn", "AWS:s3:arn"], ["Ä", "ä"]] {
+            assert!(EncryptionContext::new(of(names)).is_err(), "{names:?}");
+            assert!(EncryptionContext::kept(of(names)).is_ok(), "what is there goes on being read");
+        }
+        assert!(EncryptionContext::new(of(["a", "b"])).is_ok());
     }
 }

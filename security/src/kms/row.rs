@@ -482,7 +482,7 @@ impl Record for GrantRow {
             pairs.push((fields.text()?.to_owned(), fields.text()?.to_owned()));
         }
         let context =
-            EncryptionContext::new(pairs).map_err(|_| fields.corrupt("a context beyond its bounds"))?;
+            EncryptionContext::kept(pairs).map_err(|_| fields.corrupt("a context beyond its bounds"))?;
         let constraint = match kind {
             0 => None,
             1 => Some(Constraint::Equals(context)),

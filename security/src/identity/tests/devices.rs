@@ -243,6 +243,21 @@ async fn a_device_proves_its_own_user_alone() {
 }
 
 #[tokio::test]
+async fn codes_that_were_taken_are_not_good_again_when_the_device_is_enabled_anew() {
+    let (bench, who) = with_device().await;
+    minute(&bench);
+    let pair = [shows(&bench, "/phone", -1).await, shows(&bench, "/phone", 0).await];
+    session(&bench, &who, &pair[1]).await.unwrap();
+    bench.ids.deactivate_device(own(), "a", SERIAL).await.unwrap();
+    let enabled = bench.ids.enable_device(own(), "a", SERIAL, [&pair[0], &pair[1]]).await;
+    assert_eq!(code(enabled), Code::InvalidAuthenticationCode);
+    minute(&bench);
+    let next = [shows(&bench, "/phone", -1).await, shows(&bench, "/phone", 0).await];
+    bench.ids.enable_device(own(), "a", SERIAL, [&next[0], &next[1]]).await.unwrap();
+    assert_eq!(code(session(&bench, &who, &pair[1]).await), Code::AccessDenied);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_is_found_again_by_two_codes() {
     let (bench, who) = with_device().await;
     minute(&bench);

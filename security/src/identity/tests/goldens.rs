@@ -35,9 +35,10 @@ const TOKEN: &str = "0100000019df6690e50241524f414142434445464748494a4b4c4d4e4f5
 
 const LOGIN: &str = "010068e5cf8b0100000568e5cf8b01000001010968e5cf8b01000003aabbcc";
 const LOGIN_NEW: &str = "010068e5cf8b0100000068e5cf8b0100000000000000000000000000";
-const DEVICE: &str = "010068e5cf8b01000001047465616d026d6c01414944414142434445464748494a4b4c4d4e4f50510168e5cf8b010000fdff\
+const DEVICE: &str = "020068e5cf8b01000001047465616d026d6c01414944414142434445464748494a4b4c4d4e4f50510168e5cf8b010000fdff\
     ffffffffffff2aaa60030000000003aabbcc";
-const DEVICE_NEW: &str = "010068e5cf8b010000000001aa";
+const DEVICE_NEW: &str = "020068e5cf8b0100000000000000000000008001aa";
+const DEVICE_NEW_1: &str = "010068e5cf8b010000000001aa";
 const PASSWORD_POLICY: &str = "010c0000000100010001015a00000000000000000101000000";
 const HASHES: &str = "0101004c00000200000001000000111111111111111111111111111111112222222222222222222222222222222222222222\
     222222222222222222222222";
@@ -58,8 +59,10 @@ fn golden<R: Record + PartialEq + Debug>(golden: &str, row: &R) {
         R::from_bytes(&bytes[..cut]).unwrap_err();
     }
     let mut newer = bytes;
-    newer[0] = 2;
-    assert!(matches!(R::from_bytes(&newer), Err(engine::Error::Newer { found: 2, supported: 1, .. })));
+    newer[0] = R::VERSION + 1;
+    assert!(
+        matches!(R::from_bytes(&newer), Err(engine::Error::Newer { found, .. }) if found == u32::from(newer[0]))
+    );
 }
 
 fn entity(id: EntityId, name: &str, path: &str, of_kind: OfKind) -> EntityRow {
@@ -132,11 +135,17 @@ fn golden_rows_of_passwords_and_second_factors() {
     let new =
         LoginRow { changed: at(), reset_required: false, last_used: None, sealed: Box::new([]), ..login };
     golden(LOGIN_NEW, &new);
-    let assigned = Assigned { user: id("AIDA"), enabled: later(1), drift: -3, last: 56_666_666 };
+    let assigned = Assigned { user: id("AIDA"), enabled: later(1), drift: -3 };
     let tags = vec![Tag { key: "team".into(), value: "ml".into() }];
-    golden(DEVICE, &DeviceRow { created: at(), tags, assigned: Some(assigned), sealed });
-    let new = DeviceRow { created: at(), tags: Vec::new(), assigned: None, sealed: Box::new([0xaa]) };
+    let row = DeviceRow { created: at(), tags, assigned: Some(assigned), last: 56_666_666, sealed };
+    golden(DEVICE, &row);
+    let mut first = hex::decode(DEVICE).unwrap();
+    first[0] = 1;
+    assert_eq!(DeviceRow::from_bytes(&first).unwrap(), row);
+    let sealed = Box::new([0xaa]);
+    let new = DeviceRow { created: at(), tags: Vec::new(), assigned: None, last: i64::MIN, sealed };
     golden(DEVICE_NEW, &new);
+    assert_eq!(DeviceRow::from_bytes(&hex::decode(DEVICE_NEW_1).unwrap()).unwrap(), new);
     let policy = PasswordPolicy {
         length_min: 12,
         symbols: true,

@@ -180,6 +180,10 @@ async fn a_password_that_has_to_be_replaced_is_good_for_that_alone() {
     assert_eq!(code(signs_in(&bench, of("a", FIRST)).await), Code::PasswordResetRequired);
     let weak = SignIn { new_password: Some("short"), ..of("a", FIRST) };
     assert_eq!(code(signs_in(&bench, weak).await), Code::PasswordPolicyViolation);
+    let same = SignIn { new_password: Some(FIRST), ..of("a", FIRST) };
+    assert_eq!(code(signs_in(&bench, same).await), Code::PasswordPolicyViolation, "that is no other one");
+    let same = bench.ids.change_password(own(), "a", FIRST, FIRST).await;
+    assert_eq!(code(same), Code::PasswordPolicyViolation);
     let made = signs_in(&bench, SignIn { new_password: Some(SECOND), ..of("a", FIRST) }).await.unwrap();
     assert!(made.password_changed);
     assert_eq!(code(signs_in(&bench, of("a", FIRST)).await), Code::AccessDenied);
@@ -236,6 +240,32 @@ async fn a_password_is_changed_by_whom_has_the_old_one_and_not_to_one_of_before(
         assert_eq!(code(change("wrong", SECOND).await), Code::AccessDenied);
     }
     assert!(change(FIRST, SECOND).await.unwrap_err().message.contains("seconds"));
+}
+
+/// Each looks at all the passwords of before: nobody has hashes made for many at once, and so keeps others from signing in.
+#[tokio::test]
+async fn a_user_changes_a_few_passwords_at_once_and_what_nobody_looked_at_is_no_wrong_one() {
+    let bench = with_login().await;
+    let policy = PasswordPolicy { reuse_prevented: Some(24), ..PasswordPolicy::default() };
+    bench.ids.set_password_policy(own(), policy).await.unwrap();
+    let change = || bench.ids.change_password(own(), "a", FIRST, FIRST);
+    let many = futures_util::future::join_all((0..40).map(|_| change())).await;
+    let waits = many.iter().filter(|outcome| outcome.as_ref().unwrap_err().message.contains("seconds"));
+    assert_eq!(waits.count(), 34);
+    assert_eq!(code(change().await), Code::PasswordPolicyViolation, "none of them was a wrong password");
+    // So many sign in at once that some are not looked at.
+    let many: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
+    let from = |n: usize| IpAddr::V4(Ipv4Addr::from(0xc633_6400 + u32::try_from(n).unwrap()));
+    let asked = many.iter().enumerate().map(|(n, name)| SignIn { from: from(n), ..of(name, FIRST) });
+    let asked = asked
+        .chain((0..10).map(|n| SignIn { from: from(250), ..of("a", if n < 9 { FIRST } else { SECOND }) }));
+    let outcomes = futures_util::future::join_all(asked.map(|asked| signs_in(&bench, asked))).await;
+    assert!(
+        outcomes
+            .iter()
+            .any(|outcome| outcome.as_ref().is_err_and(|error| error.code == Code::ServiceFailure))
+    );
+    signs_in(&bench, SignIn { from: from(250), ..of("a", FIRST) }).await.unwrap();
 }
 
 #[tokio::test]
