@@ -236,6 +236,56 @@ def test_policies_locks_and_tags_of_a_vault(vaulted):
     assert glacier.get_vault_notifications(vaultName="v")["vaultNotificationConfig"] == wish
 
 
+def test_a_data_retrieval_policy_outlives_a_kill_and_is_enforced(vaulted):
+    def rule(strategy, **more):
+        return {"Rules": [{"Strategy": strategy, **more}]}
+
+    assert vaulted.client.get_data_retrieval_policy()["Policy"] == rule("None")
+    for policy in (rule("FreeTier"), rule("BytesPerHour", BytesPerHour=2500)):
+        vaulted.client.set_data_retrieval_policy(Policy=policy)
+        vaulted.restart()
+        assert vaulted.client.get_data_retrieval_policy()["Policy"] == policy
+    glacier = vaulted.client
+    refused(glacier.set_data_retrieval_policy, "InvalidParameterValueException", Policy=rule("BytesPerHour"))
+    refused(glacier.set_data_retrieval_policy, "InvalidParameterValueException", Policy=rule("None", BytesPerHour=1))
+    refused(glacier.set_data_retrieval_policy, "MissingParameterValueException", Policy={})
+    glacier.create_vault(vaultName="v")
+    archive = glacier.upload_archive(vaultName="v", body=noise(6, 1000))["archiveId"]
+    parameters = {"Type": "archive-retrieval", "ArchiveId": archive}
+    for _ in range(2):
+        glacier.initiate_job(vaultName="v", jobParameters=parameters)
+    refused(glacier.initiate_job, "PolicyEnforcedException", vaultName="v", jobParameters=parameters)
+    vaulted.restart()
+    glacier = vaulted.client
+    refused(glacier.initiate_job, "PolicyEnforcedException", vaultName="v", jobParameters=parameters)
+    glacier.initiate_job(vaultName="v", jobParameters={**parameters, "Tier": "Bulk"})
+    glacier.set_data_retrieval_policy(Policy=rule("None"))
+    glacier.initiate_job(vaultName="v", jobParameters=parameters)
+
+
+def test_provisioned_capacity_is_bought_outlives_a_kill_and_keeps_its_share(vaulted, tmp_path):
+    # A removable disk: eight expedited retrievals in five minutes.
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    vaulted.config.write_text(CONFIG + f'[[medium]]\nname = "s"\nkind = "shelf"\npath = "{shelf}"\n')
+    vaulted.restart()
+    glacier = vaulted.client
+    assert glacier.list_provisioned_capacity()["ProvisionedCapacityList"] == []
+    glacier.create_vault(vaultName="v")
+    archive = glacier.upload_archive(vaultName="v", body=noise(7, 1000))["archiveId"]
+    ids = {glacier.purchase_provisioned_capacity()["capacityId"] for _ in range(2)}
+    refused(glacier.purchase_provisioned_capacity, "LimitExceededException")
+    vaulted.restart()
+    glacier = vaulted.client
+    units = glacier.list_provisioned_capacity()["ProvisionedCapacityList"]
+    assert {unit["CapacityId"] for unit in units} == ids
+    assert all(unit["StartDate"] < unit["ExpirationDate"] for unit in units)
+    parameters = {"Type": "archive-retrieval", "ArchiveId": archive, "Tier": "Expedited"}
+    for _ in range(8):
+        glacier.initiate_job(vaultName="v", jobParameters=parameters)
+    refused(glacier.initiate_job, "InsufficientCapacityException", vaultName="v", jobParameters=parameters)
+
+
 def test_a_user_may_what_policies_let_it(vaulted):
     iam = boto3.client(
         "iam",

@@ -17,6 +17,7 @@
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
 //! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
+//! | `terms` | what holds for all vaults of an account: data retrieval policy, provisioned capacity |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
 //!
@@ -52,6 +53,7 @@ mod secrets;
 mod settings;
 mod system;
 mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +80,7 @@ use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{Growing, PartitionId};
+use engine::unit::ByteCount;
 use engine::worker::Worker;
 use jobs::Counter;
 use media::Media;
@@ -118,6 +121,8 @@ pub struct Components {
     pub packing: Packing,
     /// What retrievals cost.
     pub prices: Prices,
+    /// What the strategy `FreeTier` lets an account retrieve in a day.
+    pub free_per_day: ByteCount,
 }
 
 /// How packs are made.
@@ -148,6 +153,7 @@ pub struct Vaults {
     making: PathBuf,
     packing: Packing,
     prices: Prices,
+    free_per_day: ByteCount,
     growing: Growing,
     media: Media,
     /// Vaults that are there, by name and by partition.
@@ -168,6 +174,8 @@ pub struct Vaults {
     scrubs: Mutex<ScrubTotals>,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
+    /// One change of policies and capacity at a time.
+    terms: tokio::sync::Mutex<()>,
     /// Packs that are put on media in spite of their age: by whoever can't wait.
     hurry: std::sync::atomic::AtomicBool,
 }
@@ -227,6 +235,7 @@ impl Vaults {
             making: parts.making,
             packing: parts.packing,
             prices: parts.prices,
+            free_per_day: parts.free_per_day,
             growing: Growing::default(),
             media,
             known: RwLock::default(),
@@ -239,8 +248,10 @@ impl Vaults {
             bells: Bells::default(),
             scrubs: Mutex::default(),
             policies: RwLock::default(),
+            terms: tokio::sync::Mutex::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
         });
+        vaults.find_terms().await?;
         vaults.find_all().await?;
         if !vaults.known.read().homes.is_empty() {
             vaults.media.register().await?;

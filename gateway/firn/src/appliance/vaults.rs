@@ -48,6 +48,7 @@ pub(super) async fn open(home: &Home, config: &VaultConfig, below: Below) -> any
         media,
         packing: config.packing,
         prices: Prices::default(),
+        free_per_day: config.free_per_day,
     })
     .await
     .context("open the vaults")

@@ -17,6 +17,7 @@ mod failures;
 mod fidelity;
 mod floods;
 mod forms;
+mod glacier_account;
 mod glacier_output;
 mod glacier_rules;
 mod glacier_walk;
