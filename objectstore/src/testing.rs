@@ -141,6 +141,7 @@ impl Foundation {
             packing: Packing { capacity: 2 << 20, patience: std::time::Duration::ZERO },
             prices: Prices::default(),
             free_per_day: archive::retrieval::FREE_PER_DAY,
+            topics: None,
         });
         vaults.await.expect("vaults")
     }

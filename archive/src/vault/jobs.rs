@@ -229,7 +229,7 @@ impl Counter {
     }
 }
 
-fn info(vaults: &Vaults, vault: &Vault, job: Job, facts: FactsRow) -> JobInfo {
+pub(super) fn info(vaults: &Vaults, vault: &Vault, job: Job, facts: FactsRow) -> JobInfo {
     JobInfo {
         job,
         vault_arn: vault.name.arn(&vaults.region, vault.account),
@@ -282,6 +282,9 @@ impl Vaults {
         wanted: Wanted,
     ) -> Result<JobInfo> {
         let (vaults, vault) = (Arc::clone(self), self.vault(account, name)?);
+        if !wanted.topic.is_empty() {
+            self.check_topic(&wanted.topic)?;
+        }
         let kept = (Depth::Flexible, self.scaled(KEEP));
         let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted, kept).await });
         task.await.map_err(|_ended| engine::Error::Closed)?

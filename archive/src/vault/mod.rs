@@ -18,6 +18,7 @@
 //! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
 //! | `terms` | what holds for all vaults of an account: data retrieval policy, provisioned capacity |
+//! | `told` | who is told that a retrieval is ready, or failed |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
 //!
@@ -56,6 +57,7 @@ mod tables;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use create::{NewVault, VaultInfo, VaultPage};
 pub use deposit::{ARCHIVE_BYTES_MAX, Expected, Upload, Uploaded};
@@ -71,6 +73,7 @@ pub use settings::{Notification, Rules, Tags};
 pub use system::{
     ArchiveAt, Deposit, Overview, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in,
 };
+pub use told::Topics;
 
 use crate::pack::VaultId;
 use crate::retrieval::{JobId, Prices, RetrievalPolicy};
@@ -123,6 +126,8 @@ pub struct Components {
     pub prices: Prices,
     /// What the strategy `FreeTier` lets an account retrieve in a day.
     pub free_per_day: ByteCount,
+    /// Who is told of retrievals; `None`: nobody, and no topic can be named.
+    pub topics: Option<Topics>,
 }
 
 /// How packs are made.
@@ -154,6 +159,7 @@ pub struct Vaults {
     packing: Packing,
     prices: Prices,
     free_per_day: ByteCount,
+    topics: Option<Topics>,
     growing: Growing,
     media: Media,
     /// Vaults that are there, by name and by partition.
@@ -236,6 +242,7 @@ impl Vaults {
             packing: parts.packing,
             prices: parts.prices,
             free_per_day: parts.free_per_day,
+            topics: parts.topics,
             growing: Growing::default(),
             media,
             known: RwLock::default(),

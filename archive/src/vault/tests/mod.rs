@@ -9,6 +9,7 @@ mod media;
 mod scrub;
 mod systems;
 mod terms;
+mod told;
 
 use super::rows::{PackRow, PackState};
 use super::{
@@ -147,6 +148,7 @@ impl World {
             packing: Packing { capacity: 2 << 20, patience: Duration::ZERO },
             prices: Prices::default(),
             free_per_day: crate::retrieval::FREE_PER_DAY,
+            topics: None,
         };
         change(&mut parts);
         let vaults = Vaults::open(parts.clone()).await.unwrap();

@@ -25,12 +25,9 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 async fn a_data_retrieval_policy_is_set_shown_enforced_and_refused_as_glacier_does() {
     let mut scene = Scene::new().await;
     let root = Key::root();
-    let rule = |strategy: &str, bytes: Option<u64>| {
-        json!({"Policy": {"Rules": [{"Strategy": strategy, "BytesPerHour": bytes}]}})
-    };
+    let rule = |strategy: &str, bytes: Option<u64>| json!({"Policy": {"Rules": [{"Strategy": strategy, "BytesPerHour": bytes}]}});
     assert_eq!(shown(&scene.send(&root, "GET", POLICY, b"").await), rule("None", None));
-    let policies =
-        [rule("FreeTier", None), rule("None", None), rule("BytesPerHour", Some(4_000))];
+    let policies = [rule("FreeTier", None), rule("None", None), rule("BytesPerHour", Some(4_000))];
     for policy in policies {
         let set = scene.send(&root, "PUT", POLICY, policy.to_string().as_bytes()).await;
         assert_eq!((set.status, set.text().as_str()), (204, ""));
@@ -55,7 +52,8 @@ async fn a_data_retrieval_policy_is_set_shown_enforced_and_refused_as_glacier_do
     let kept = shown(&scene.send(&root, "GET", POLICY, b"").await);
     assert_eq!(kept, rule("BytesPerHour", Some(4_000)), "what was refused changed nothing");
     let archive = scene.archive(&[7; 3_000]).await;
-    let job = |tier: &str| json!({"Type": "archive-retrieval", "ArchiveId": archive, "Tier": tier}).to_string();
+    let job =
+        |tier: &str| json!({"Type": "archive-retrieval", "ArchiveId": archive, "Tier": tier}).to_string();
     let (standard, bulk) = (job("Standard"), job("Bulk"));
     let asked = scene.send(&root, "POST", "/-/vaults/v/jobs", standard.as_bytes()).await;
     assert_eq!(asked.status, 202, "{}", asked.text());

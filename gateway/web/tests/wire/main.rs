@@ -18,6 +18,7 @@ mod fidelity;
 mod floods;
 mod forms;
 mod glacier_account;
+mod glacier_notified;
 mod glacier_output;
 mod glacier_rules;
 mod glacier_walk;

@@ -206,6 +206,7 @@ fn below_vaults(
         packing: archive::vault::Packing::default(),
         prices: archive::retrieval::Prices::default(),
         free_per_day: archive::retrieval::FREE_PER_DAY,
+        topics: None,
     }
 }
 
@@ -371,7 +372,10 @@ impl World {
         making: &std::path::Path,
         media: Vec<archive::vault::MediumOptions>,
     ) -> Arc<Vaults> {
-        let parts = archive::vault::Components { making: making.to_owned(), media, ..self.below.clone() };
+        let topics =
+            Some(archive::vault::Topics { outbox: self.outbox.clone(), account: ACCOUNT.parse().unwrap() });
+        let parts =
+            archive::vault::Components { making: making.to_owned(), media, topics, ..self.below.clone() };
         let vaults = Vaults::open(parts).await.unwrap();
         self.state.open_vaults(vaults.clone());
         vaults
