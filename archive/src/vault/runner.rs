@@ -431,16 +431,7 @@ impl Vaults {
                     }
                 }
                 if effects.contains(&Effect::Notify) {
-                    let facts = match &facts {
-                        Some(facts) => Some(facts.clone()),
-                        None => {
-                            let raw = snapshot.get(tables::of_job(tables::FACTS, job)).await?;
-                            raw.map(|raw| FactsRow::from_bytes(&raw)).transpose()?
-                        }
-                    };
-                    if let Some(facts) = facts {
-                        change = self.tell_of_end(&vault, &*snapshot, (&new, facts), change).await?;
-                    }
+                    change = self.tell_of_end(&vault, &*snapshot, (&new, facts.as_ref()), change).await?;
                 }
                 if effects.contains(&Effect::DropCopy) {
                     change = change

@@ -95,7 +95,7 @@ impl Vaults {
                     self.counter.lock().capacity.add(Unit { id, account, start, end }, now);
                 }
                 Err(error) => {
-                    tracing::error!(%account, unit = %id, %error, "a capacity unit can't be read: it does not count")
+                    tracing::error!(%account, unit = %id, %error, "a capacity unit can't be read: it does not count");
                 }
             }
         }

@@ -12,7 +12,7 @@
 use super::change::Change;
 use super::rows::FactsRow;
 use super::settings::{self, Kind};
-use super::{Error, JobInfo, Notification, Result, Vault, Vaults};
+use super::{Error, JobInfo, Notification, Result, Vault, Vaults, tables};
 use crate::inventory::date_with_millis;
 use crate::retrieval::{Job, JobState, Subject};
 use crate::tree_hash::ByteRange;
@@ -125,7 +125,7 @@ impl Vaults {
         &self,
         vault: &Vault,
         snapshot: &dyn Snapshot,
-        (job, facts): (&Job, FactsRow),
+        (job, facts): (&Job, Option<&FactsRow>),
         mut change: Change,
     ) -> Result<Change> {
         let Some(topics) = self.topics.as_ref().filter(|_| !vault.is_system) else { return Ok(change) };
@@ -152,13 +152,20 @@ impl Vaults {
                     told.insert(name);
                 }
                 None => {
-                    tracing::warn!(job = %job.id, topic = arn, "nobody is told of a retrieval: the topic is none of this appliance")
+                    tracing::warn!(job = %job.id, topic = arn, "nobody is told of a retrieval: the topic is none of this appliance");
                 }
             }
         }
         if told.is_empty() {
             return Ok(change);
         }
+        let facts = if let Some(facts) = facts {
+            facts.clone()
+        } else {
+            let raw = snapshot.get(tables::of_job(tables::FACTS, job.id)).await?;
+            let Some(raw) = raw else { return Ok(change) };
+            FactsRow::from_bytes(&raw)?
+        };
         let body = super::jobs::info(self, vault, job.clone(), facts).document().to_string();
         for topic in &told {
             let (sequence, key) = (snapshot.read_version(), job.id.as_bytes());

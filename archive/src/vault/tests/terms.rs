@@ -10,6 +10,7 @@ use engine::catalog::{Catalog, Commit, Write};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use security::AccountId;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ async fn expedited_retrievals_beyond_the_drives_are_refused_but_to_whom_a_unit_k
     let vault = world.create("v").await;
     let id = world.put(&vault, &noise(1, 1_000)).await;
     let unit = world.vaults.purchase_capacity(account()).await.unwrap();
-    assert_eq!(world.vaults.capacity(account()), [unit.clone()]);
+    assert_eq!(world.vaults.capacity(account()), from_ref(&unit));
     assert!(world.vaults.capacity(other()).is_empty());
     world.vaults.create(other(), &name("w"), crate::vault::NewVault::default()).await.unwrap();
     let theirs = name("w");
@@ -157,10 +158,10 @@ async fn units_are_two_an_account_and_as_many_as_drives_can_keep_and_end_after_a
     let month = first.end.since(first.start);
     assert!((Duration::from_secs(280)..=Duration::from_secs(310)).contains(&month), "{month:?}");
     assert_eq!(world.vaults.capacity(account()), [first.clone(), second.clone()]);
-    world.clock.advance(month - Duration::from_secs(20));
-    assert_eq!(world.vaults.capacity(account()), [second.clone()]);
+    world.clock.advance(month.saturating_sub(Duration::from_secs(20)));
+    assert_eq!(world.vaults.capacity(account()), from_ref(&second));
     world.reopen().await;
-    assert_eq!(world.vaults.capacity(account()), [second.clone()]);
+    assert_eq!(world.vaults.capacity(account()), from_ref(&second));
     let rows = PartitionId::ROOT;
     assert_eq!(world.count(rows, tables::CAPACITY).await, 2);
     let third = world.vaults.purchase_capacity(account()).await.unwrap();

@@ -1,7 +1,7 @@
 //! Who is told that a retrieval came to its end, whatever receivers and the process do meanwhile.
 
 use super::{Cut, World, account, noise};
-use crate::inventory::Description;
+use crate::inventory::{Description, Format, Selection};
 use crate::pack::ArchiveId;
 use crate::retrieval::{Subject, Tier};
 use crate::vault::{Error, JobInfo, Notification, Topics, VaultName, Vaults, Wanted};
@@ -121,7 +121,7 @@ fn whole(archive: ArchiveId) -> Subject {
 }
 
 fn inventory() -> Subject {
-    Subject::Inventory { format: crate::inventory::Format::Json, selection: Default::default() }
+    Subject::Inventory { format: Format::Json, selection: Selection::default() }
 }
 
 const ARCHIVES: &str = "ArchiveRetrievalCompleted";
@@ -146,7 +146,7 @@ async fn the_end_of_a_retrieval_is_told_once_its_receiver_is_back_and_is_what_de
     told.world.clock.advance(Duration::from_hours(1));
     told.deliver().await;
     let described = told.world.vaults.job(account(), &vault, job.job.id).await.unwrap().document();
-    assert_eq!(told.took(), [described.clone()]);
+    assert_eq!(told.took(), std::slice::from_ref(&described));
     assert_eq!(described["Action"], "ArchiveRetrieval");
     assert_eq!((&described["StatusCode"], &described["Completed"]), (&"Succeeded".into(), &true.into()));
     assert_eq!(described["JobDescription"], "for the audit");

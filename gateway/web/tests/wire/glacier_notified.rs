@@ -1,7 +1,5 @@
 //! Who is told of retrievals by Glacier's notifications.
 
-#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
-
 use crate::glacier_walk::Scene;
 use crate::iam_world::Key;
 use crate::world::ACCOUNT;
