@@ -140,6 +140,8 @@ impl Foundation {
             media: vec![MediumOptions { label, kind: MediumKind::Disk, path, capacity: None }],
             packing: Packing { capacity: 2 << 20, patience: std::time::Duration::ZERO },
             prices: Prices::default(),
+            free_per_day: archive::retrieval::FREE_PER_DAY,
+            topics: None,
         });
         vaults.await.expect("vaults")
     }

@@ -14,6 +14,7 @@ import io
 import pytest
 
 from conftest import CLIENTS
+from test_events import SECRET, receiver, verified  # noqa: F401
 
 MIB = 1 << 20
 CONFIG = """
@@ -232,8 +233,98 @@ def test_policies_locks_and_tags_of_a_vault(vaulted):
     glacier.remove_tags_from_vault(vaultName="v", TagKeys=["a"])
     assert glacier.list_tags_for_vault(vaultName="v")["Tags"] == {"b": "2"}
     wish = {"SNSTopic": "arn:aws:sns:us-east-1:1:t", "Events": ["ArchiveRetrievalCompleted"]}
+    wanted = {"vaultName": "v", "vaultNotificationConfig": wish}
+    refused(glacier.set_vault_notifications, "InvalidParameterValueException", **wanted)
+    refused(glacier.get_vault_notifications, "ResourceNotFoundException", vaultName="v")
+
+
+def test_retrievals_are_told_to_a_receiver_that_was_down_and_a_server_that_was_killed(vaulted, receiver):  # noqa: F811
+    topic = f"""
+[[topic]]
+name = "told"
+url = "http://127.0.0.1:{receiver.server_port}/in"
+secret = "{SECRET}"
+allow-private = true
+"""
+    vaulted.config.write_text(CONFIG + topic)
+    vaulted.restart()
+    receiver.up.clear()
+    glacier = vaulted.client
+    glacier.create_vault(vaultName="v")
+    account = glacier.describe_vault(vaultName="v")["VaultARN"].split(":")[4]
+    arn = f"arn:aws:sns:us-east-1:{account}:told"
+    wish = {"SNSTopic": arn, "Events": ["ArchiveRetrievalCompleted"]}
     glacier.set_vault_notifications(vaultName="v", vaultNotificationConfig=wish)
     assert glacier.get_vault_notifications(vaultName="v")["vaultNotificationConfig"] == wish
+    archive = glacier.upload_archive(vaultName="v", body=noise(8, 1000))["archiveId"]
+    _, job = vaulted.get("v", archive)
+    inventory = {"Type": "inventory-retrieval", "SNSTopic": arn}
+    other = glacier.initiate_job(vaultName="v", jobParameters=inventory)["jobId"]
+    vaulted.wait("v", other)
+    assert receiver.refused.wait(60)
+    vaulted.restart()
+    receiver.up.set()
+    got = {}
+    for _ in range(2):
+        headers, body = receiver.got.get(timeout=120)
+        document = verified(headers, body)
+        got[document["JobId"]] = document
+    assert got.keys() == {job, other}
+    found = vaulted.client.describe_job(vaultName="v", jobId=job)
+    assert {key: value for key, value in got[job].items() if value is not None} == {
+        key: value for key, value in found.items() if key != "ResponseMetadata"
+    }
+    assert (got[other]["Action"], got[other]["SNSTopic"]) == ("InventoryRetrieval", arn)
+
+
+def test_a_data_retrieval_policy_outlives_a_kill_and_is_enforced(vaulted):
+    def rule(strategy, **more):
+        return {"Rules": [{"Strategy": strategy, **more}]}
+
+    assert vaulted.client.get_data_retrieval_policy()["Policy"] == rule("None")
+    for policy in (rule("FreeTier"), rule("BytesPerHour", BytesPerHour=2500)):
+        vaulted.client.set_data_retrieval_policy(Policy=policy)
+        vaulted.restart()
+        assert vaulted.client.get_data_retrieval_policy()["Policy"] == policy
+    glacier = vaulted.client
+    refused(glacier.set_data_retrieval_policy, "InvalidParameterValueException", Policy=rule("BytesPerHour"))
+    refused(glacier.set_data_retrieval_policy, "InvalidParameterValueException", Policy=rule("None", BytesPerHour=1))
+    refused(glacier.set_data_retrieval_policy, "MissingParameterValueException", Policy={})
+    glacier.create_vault(vaultName="v")
+    archive = glacier.upload_archive(vaultName="v", body=noise(6, 1000))["archiveId"]
+    parameters = {"Type": "archive-retrieval", "ArchiveId": archive}
+    for _ in range(2):
+        glacier.initiate_job(vaultName="v", jobParameters=parameters)
+    refused(glacier.initiate_job, "PolicyEnforcedException", vaultName="v", jobParameters=parameters)
+    vaulted.restart()
+    glacier = vaulted.client
+    refused(glacier.initiate_job, "PolicyEnforcedException", vaultName="v", jobParameters=parameters)
+    glacier.initiate_job(vaultName="v", jobParameters={**parameters, "Tier": "Bulk"})
+    glacier.set_data_retrieval_policy(Policy=rule("None"))
+    glacier.initiate_job(vaultName="v", jobParameters=parameters)
+
+
+def test_provisioned_capacity_is_bought_outlives_a_kill_and_keeps_its_share(vaulted, tmp_path):
+    # A removable disk: eight expedited retrievals in five minutes.
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    vaulted.config.write_text(CONFIG + f'[[medium]]\nname = "s"\nkind = "shelf"\npath = "{shelf}"\n')
+    vaulted.restart()
+    glacier = vaulted.client
+    assert glacier.list_provisioned_capacity()["ProvisionedCapacityList"] == []
+    glacier.create_vault(vaultName="v")
+    archive = glacier.upload_archive(vaultName="v", body=noise(7, 1000))["archiveId"]
+    ids = {glacier.purchase_provisioned_capacity()["capacityId"] for _ in range(2)}
+    refused(glacier.purchase_provisioned_capacity, "LimitExceededException")
+    vaulted.restart()
+    glacier = vaulted.client
+    units = glacier.list_provisioned_capacity()["ProvisionedCapacityList"]
+    assert {unit["CapacityId"] for unit in units} == ids
+    assert all(unit["StartDate"] < unit["ExpirationDate"] for unit in units)
+    parameters = {"Type": "archive-retrieval", "ArchiveId": archive, "Tier": "Expedited"}
+    for _ in range(8):
+        glacier.initiate_job(vaultName="v", jobParameters=parameters)
+    refused(glacier.initiate_job, "InsufficientCapacityException", vaultName="v", jobParameters=parameters)
 
 
 def test_a_user_may_what_policies_let_it(vaulted):

@@ -7,6 +7,7 @@
 //! [`Scheduler::expedited_in`]: super::Scheduler::expedited_in
 
 use super::Refused;
+use crate::lock::DAY;
 use engine::clock::Timestamp;
 use engine::id_type;
 use security::AccountId;
@@ -34,7 +35,7 @@ pub struct Unit {
     pub account: AccountId,
     /// From when it counts.
     pub start: Timestamp,
-    /// Until when: the same time of the next month.
+    /// Until when: the same time of the next month, whose last day it is where that has no such day.
     pub end: Timestamp,
 }
 
@@ -77,19 +78,28 @@ impl Capacity {
         self.units.iter().filter(move |unit| unit.account == account && unit.counts(now))
     }
 
-    /// Another unit, from now on.
-    pub fn purchase(&mut self, id: UnitId, account: AccountId, now: Timestamp) -> Result<Unit, Refused> {
-        self.units.retain(|unit| now < unit.end);
+    /// Another unit, from now on, if there may be one. It counts once it is [added](Self::add). `day`: how long a day is.
+    pub fn offer(
+        &self,
+        id: UnitId,
+        account: AccountId,
+        (now, day): (Timestamp, Duration),
+    ) -> Result<Unit, Refused> {
         let limit = |limit| Refused::LimitExceeded { what: "provisioned capacity units", limit };
         if self.units(account, now).count() as u64 >= MAX_UNITS {
             return Err(limit(MAX_UNITS));
         }
-        if (self.units.len() as u64 + 1) * JOBS_PER_UNIT > self.per_window {
+        let active = self.units.iter().filter(|unit| now < unit.end).count() as u64;
+        if (active + 1) * JOBS_PER_UNIT > self.per_window {
             return Err(limit(self.per_window / JOBS_PER_UNIT));
         }
-        let unit = Unit { id, account, start: now, end: a_month_after(now) };
-        self.units.push(unit.clone());
-        Ok(unit)
+        Ok(Unit { id, account, start: now, end: a_month_after(now, day) })
+    }
+
+    /// A unit that was bought; what has ended by then is forgotten.
+    pub fn add(&mut self, unit: Unit, now: Timestamp) {
+        self.units.retain(|unit| now < unit.end);
+        self.units.push(unit);
     }
 
     /// Whether an expedited job may begin now; if so it is counted.
@@ -126,12 +136,14 @@ impl Capacity {
     }
 }
 
-fn a_month_after(now: Timestamp) -> Timestamp {
+/// The same day and time of the next month, or its last day where it has no such day. Where days are shorter, so is the month.
+fn a_month_after(now: Timestamp, day: Duration) -> Timestamp {
     let later = jiff::Timestamp::from_millisecond(now.as_millis()).ok().and_then(|at| {
         let at = jiff::tz::Offset::UTC.to_datetime(at);
         at.checked_add(jiff::Span::new().months(1)).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()
     });
-    later.map_or(now.plus(Duration::from_hours(30 * 24)), |at| {
-        Timestamp::from_millis(at.timestamp().as_millisecond())
-    })
+    let month =
+        later.map_or(DAY * 30, |at| Timestamp::from_millis(at.timestamp().as_millisecond()).since(now));
+    let ms = month.as_millis().saturating_mul(day.as_millis()) / DAY.as_millis();
+    now.plus(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
 }

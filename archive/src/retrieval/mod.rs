@@ -28,7 +28,7 @@ pub use cost::{Ledger, MicroDollars, Price, Prices, TierTotal};
 pub use desk::{Ask, Desk, Terms};
 pub use job::{Effect, Failure, Illegal, Job, JobEvent, JobId, JobState, Subject, VaultId};
 pub use media::{Costs, DriveId, Label, Medium, MediumId, MediumKind, StationId};
-pub use policy::{BadPolicy, RetrievalPolicy, Usage};
+pub use policy::{BadPolicy, FREE_PER_DAY, RetrievalPolicy, Usage};
 pub use schedule::{
     Action, Event, Extent, Limits, Outcome, Plan, Policy, Quote, Request, Scheduler, Stats, Unexpected,
 };

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// What `FreeTier` lets an account retrieve in a day unless it is configured otherwise: a thirtieth of the 10 GiB that a month has.
+pub const FREE_PER_DAY: ByteCount = ByteCount::new((10 << 30) / 30);
 /// The hour is looked at in pieces of a minute.
 const PIECE_MS: i64 = 60_000;
 

@@ -11,10 +11,9 @@
 use super::{Error, Result, Vaults};
 use bytes::Bytes;
 use engine::ErrorKind;
-use engine::catalog::{
-    Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write, commit_known,
-};
+use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write};
 use engine::id::{IdempotencyId, PartitionId};
+use engine::outbox::Posted;
 use std::sync::Arc;
 
 /// How often an operation decides again before it gives up.
@@ -29,6 +28,8 @@ pub(super) struct Change {
     layout: Option<Layout>,
     /// Where the cleaner gets work by it.
     dirty: Option<PartitionId>,
+    /// Messages among the writes.
+    posted: Vec<Posted>,
 }
 
 impl Change {
@@ -65,6 +66,13 @@ impl Change {
     #[must_use]
     pub(super) fn writes(mut self, writes: impl IntoIterator<Item = Write>) -> Self {
         self.writes.extend(writes);
+        self
+    }
+
+    /// A message is among the writes.
+    #[must_use]
+    pub(super) fn posted(mut self, posted: Posted) -> Self {
+        self.posted.push(posted);
         self
     }
 
@@ -149,11 +157,11 @@ impl Vaults {
 
     async fn commit(&self, proposal: Proposal) -> Result<bool> {
         let Proposal { home, read_version, change } = proposal;
-        let Change { checks, writes, space, layout, dirty } = change;
+        let Change { checks, writes, space, layout, dirty, posted } = change;
         let layout = layout.unwrap_or(Layout::FIRST);
         let commit = Commit { checks, writes, space, layout, ..Commit::new(home, read_version) };
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        let outcome = commit_known(&*self.catalog, id, commit).await;
+        let outcome = self.commit_telling(id, commit, posted).await;
         if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Conflict) {
             return Ok(false);
         }

@@ -315,6 +315,9 @@ impl Vaults {
         if !packs.rows.is_empty() {
             return Ok(Left::Later);
         }
+        if !self.end_messages(home, &*snapshot).await? {
+            return Ok(Left::Later);
+        }
         for table in OF_A_VAULT {
             let scan = Scan { keys_only: true, ..Scan::prefix(table, b"", BATCH) };
             let page = snapshot.scan(scan).await?;

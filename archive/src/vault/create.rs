@@ -91,7 +91,12 @@ impl Vaults {
             }
         }
         self.find_systems().await?;
-        self.mark_deleted(&*root).await
+        self.mark_deleted(&*root).await?;
+        let deleted: Vec<PartitionId> = self.dirty.lock().iter().copied().collect();
+        for home in deleted {
+            self.find_messages(home).await?;
+        }
+        Ok(())
     }
 
     /// Marks every vault for the cleaner, as when a commit shows late whose outcome nobody knew.
@@ -126,6 +131,7 @@ impl Vaults {
             return Err(engine::Error::Corrupt { what, detail }.into());
         }
         self.prepare_to_read(account).await?;
+        self.find_messages(row.partition).await?;
         let secrets = Secrets::open(&self.keys, row.vault, row.partition, &secrets)?;
         Ok(self.remember(account, name, row, secrets))
     }

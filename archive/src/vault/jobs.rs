@@ -42,7 +42,7 @@ const PAGE: usize = 1_000;
 /// Packs have places this far apart on a medium, as the plan counts: none holds as much.
 const POSITION_BITS: u32 = 40;
 /// Expedited retrievals are planned for as this large.
-const EXPEDITED_BYTES: ByteCount = ByteCount::mib(250);
+pub(super) const EXPEDITED_BYTES: ByteCount = ByteCount::mib(250);
 
 /// What somebody wants.
 #[derive(Clone, Debug)]
@@ -116,6 +116,16 @@ pub(super) struct Counter {
     homes: BTreeMap<JobId, Entered>,
     per_home: BTreeMap<PartitionId, Count>,
     pub(super) limits: JobLimits,
+}
+
+/// What was asked for lately, as a start finds it.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    created: Timestamp,
+    account: AccountId,
+    tier: Tier,
+    bytes: ByteCount,
+    is_system: bool,
 }
 
 /// A job that there is.
@@ -219,7 +229,7 @@ impl Counter {
     }
 }
 
-fn info(vaults: &Vaults, vault: &Vault, job: Job, facts: FactsRow) -> JobInfo {
+pub(super) fn info(vaults: &Vaults, vault: &Vault, job: Job, facts: FactsRow) -> JobInfo {
     JobInfo {
         job,
         vault_arn: vault.name.arn(&vaults.region, vault.account),
@@ -264,11 +274,6 @@ impl Vaults {
         id.ok_or_else(|| Error::NotFound { what: "pack", id: text.to_owned() })
     }
 
-    /// What an account may retrieve.
-    pub fn retrieval_policy(&self, account: AccountId) -> RetrievalPolicy {
-        self.policies.read().get(&account).copied().unwrap_or_default()
-    }
-
     /// Asks for a job. It is durable when this returns; whoever goes away before leaves one that is planned and has its row, or none.
     pub async fn initiate(
         self: &Arc<Self>,
@@ -277,6 +282,9 @@ impl Vaults {
         wanted: Wanted,
     ) -> Result<JobInfo> {
         let (vaults, vault) = (Arc::clone(self), self.vault(account, name)?);
+        if !wanted.topic.is_empty() {
+            self.check_topic(&wanted.topic)?;
+        }
         let kept = (Depth::Flexible, self.scaled(KEEP));
         let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted, kept).await });
         task.await.map_err(|_ended| engine::Error::Closed)?
@@ -310,11 +318,7 @@ impl Vaults {
             bytes: ByteCount::new(bytes),
             extents: parts.iter().map(|part| part.extent).collect(),
         };
-        let terms = Terms {
-            policy: self.retrieval_policy(account),
-            timetable: Timetable { kept: config.keeps_timetable, day: self.day },
-            prices: self.prices,
-        };
+        let terms = self.terms_of(&vault, config);
         let now = self.clock.now();
         // Nothing is begun of a job that has no row yet.
         let _entering = self.entering.read().await;
@@ -339,6 +343,14 @@ impl Vaults {
         Ok(info(&self, &vault, job, facts))
     }
 
+    /// On which terms a vault's retrievals are accepted. Policies are about vaults that have a name.
+    pub(super) fn terms_of(&self, vault: &Vault, config: ConfigRow) -> Terms {
+        let policy =
+            if vault.is_system { RetrievalPolicy::Unlimited } else { self.retrieval_policy(vault.account) };
+        let timetable = Timetable { kept: config.keeps_timetable, day: self.day };
+        Terms { policy, timetable, prices: self.prices }
+    }
+
     /// A day's duration, as long as days are here.
     fn scaled(&self, duration: Duration) -> Duration {
         let ms = duration.as_millis() * self.day.as_millis() / DAY.as_millis();
@@ -355,9 +367,11 @@ impl Vaults {
         let mut counter = self.counter.lock();
         counter.has_room(work.home, is_system)?;
         let (id, account) = (ask.id, ask.account);
+        counter.look_at_drives();
+        let mut nowhere = Usage::default();
         let Counter { usage, capacity, scheduler, .. } = &mut *counter;
-        capacity.set_per_window(scheduler.expedited_in(crate::retrieval::UNIT_WINDOW, EXPEDITED_BYTES));
-        let mut desk = Desk { usage: usage.entry(account).or_default(), capacity, scheduler };
+        let usage = if is_system { &mut nowhere } else { usage.entry(account).or_default() };
+        let mut desk = Desk { usage, capacity, scheduler };
         let accepted = desk.accept(ask, terms, now)?;
         counter.enter(id, work.home);
         counter.work.insert(id, work);
@@ -524,19 +538,23 @@ impl Vaults {
         for vault in vaults {
             lately.extend(self.resume_jobs_of(&vault).await?);
         }
-        lately.sort_unstable_by_key(|(created, ..)| *created);
+        lately.sort_by_key(|asked| asked.created);
         let mut counter = self.counter.lock();
-        for (created, account, tier, bytes) in lately {
-            counter.usage.entry(account).or_default().note(tier, bytes, created);
+        counter.look_at_drives();
+        for Asked { created, account, tier, bytes, is_system } in lately {
+            if tier == Tier::Expedited && now.since(created) < crate::retrieval::UNIT_WINDOW {
+                // It began; what it took of the window, nobody else has.
+                let _counted = counter.capacity.admit(account, created);
+            }
+            if !is_system {
+                counter.usage.entry(account).or_default().note(tier, bytes, created);
+            }
         }
         Ok(())
     }
 
     /// The same of one vault; what was asked for in it lately.
-    pub(super) async fn resume_jobs_of(
-        self: &Arc<Self>,
-        vault: &Arc<Vault>,
-    ) -> Result<Vec<(Timestamp, AccountId, Tier, ByteCount)>> {
+    pub(super) async fn resume_jobs_of(self: &Arc<Self>, vault: &Arc<Vault>) -> Result<Vec<Asked>> {
         let (now, snapshot) = (self.clock.now(), self.at(vault.home).await?);
         let (mut lately, mut start) = (Vec::new(), None::<Vec<u8>>);
         loop {
@@ -550,7 +568,9 @@ impl Vaults {
                     }
                 };
                 if now.since(job.created) < USAGE_LOOKED_BACK {
-                    lately.push((job.created, vault.account, job.tier, job.bytes));
+                    let (created, tier, bytes) = (job.created, job.tier, job.bytes);
+                    let (account, is_system) = (vault.account, vault.is_system);
+                    lately.push(Asked { created, account, tier, bytes, is_system });
                 }
                 self.counter.lock().enter(job.id, vault.home);
                 if let Err(error) = self.take_up(vault, &job).await {

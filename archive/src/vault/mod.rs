@@ -17,6 +17,8 @@
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
 //! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
+//! | `terms` | what holds for all vaults of an account: data retrieval policy, provisioned capacity |
+//! | `told` | who is told that a retrieval is ready, or failed |
 //! | `cleaner` | what was given up is released |
 //! | `tables`, `rows`, `secrets` | what is in the catalog (docs/formats/vault.md) |
 //!
@@ -52,8 +54,10 @@ mod secrets;
 mod settings;
 mod system;
 mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use create::{NewVault, VaultInfo, VaultPage};
 pub use deposit::{ARCHIVE_BYTES_MAX, Expected, Upload, Uploaded};
@@ -69,6 +73,7 @@ pub use settings::{Notification, Rules, Tags};
 pub use system::{
     ArchiveAt, Deposit, Overview, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in,
 };
+pub use told::Topics;
 
 use crate::pack::VaultId;
 use crate::retrieval::{JobId, Prices, RetrievalPolicy};
@@ -78,6 +83,7 @@ use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{Growing, PartitionId};
+use engine::unit::ByteCount;
 use engine::worker::Worker;
 use jobs::Counter;
 use media::Media;
@@ -118,6 +124,10 @@ pub struct Components {
     pub packing: Packing,
     /// What retrievals cost.
     pub prices: Prices,
+    /// What the strategy `FreeTier` lets an account retrieve in a day.
+    pub free_per_day: ByteCount,
+    /// Who is told of retrievals; `None`: nobody, and no topic can be named.
+    pub topics: Option<Topics>,
 }
 
 /// How packs are made.
@@ -148,6 +158,8 @@ pub struct Vaults {
     making: PathBuf,
     packing: Packing,
     prices: Prices,
+    free_per_day: ByteCount,
+    topics: Option<Topics>,
     growing: Growing,
     media: Media,
     /// Vaults that are there, by name and by partition.
@@ -168,6 +180,8 @@ pub struct Vaults {
     scrubs: Mutex<ScrubTotals>,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
+    /// One change of policies and capacity at a time.
+    terms: tokio::sync::Mutex<()>,
     /// Packs that are put on media in spite of their age: by whoever can't wait.
     hurry: std::sync::atomic::AtomicBool,
 }
@@ -227,6 +241,8 @@ impl Vaults {
             making: parts.making,
             packing: parts.packing,
             prices: parts.prices,
+            free_per_day: parts.free_per_day,
+            topics: parts.topics,
             growing: Growing::default(),
             media,
             known: RwLock::default(),
@@ -239,8 +255,10 @@ impl Vaults {
             bells: Bells::default(),
             scrubs: Mutex::default(),
             policies: RwLock::default(),
+            terms: tokio::sync::Mutex::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
         });
+        vaults.find_terms().await?;
         vaults.find_all().await?;
         if !vaults.known.read().homes.is_empty() {
             vaults.media.register().await?;

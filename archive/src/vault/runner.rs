@@ -430,6 +430,9 @@ impl Vaults {
                         change = change.put(tables::of_job(tables::FACTS, job), facts.to_bytes());
                     }
                 }
+                if effects.contains(&Effect::Notify) {
+                    change = self.tell_of_end(&vault, &*snapshot, (&new, facts.as_ref()), change).await?;
+                }
                 if effects.contains(&Effect::DropCopy) {
                     change = change
                         .put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes())

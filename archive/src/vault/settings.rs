@@ -171,7 +171,7 @@ impl Vaults {
         self.setting(&*snapshot, Kind::Notification).await
     }
 
-    /// Sets it, or takes it away.
+    /// Sets it, or takes it away. A topic that the configuration does not name is refused.
     pub async fn set_notification(
         &self,
         account: AccountId,
@@ -179,6 +179,9 @@ impl Vaults {
         wanted: Option<Notification>,
     ) -> Result<()> {
         let vault = self.vault(account, name)?;
+        if let Some(wanted) = &wanted {
+            self.check_topic(&wanted.topic)?;
+        }
         let wanted = wanted.map(|wanted| wanted.to_bytes());
         self.change_setting(&vault, Kind::Notification, |_| Ok((wanted.clone(), ()))).await
     }

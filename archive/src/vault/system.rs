@@ -23,7 +23,7 @@ use super::secrets::{Secrets, Spot};
 use super::{Error, MediumStatus, NewVault, Output, Result, Tell, Vault, VaultName, Vaults, Wanted, tables};
 use crate::inventory::Description;
 use crate::pack::{ArchiveId, VaultId};
-use crate::retrieval::{Depth, Desk, JobEvent, JobId, JobState, Subject, Terms, Tier, Timetable};
+use crate::retrieval::{Depth, Desk, JobEvent, JobId, JobState, Subject, Tier, Usage};
 use crate::tree_hash::TreeHash;
 use engine::blob::share;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
@@ -469,15 +469,12 @@ impl Vaults {
         }
         let config = self.at(home).await?.get(tables::only(tables::CONFIG)).await?;
         let config = ConfigRow::from_bytes(&config.ok_or_else(|| self.gone(&vault))?)?;
-        let terms = Terms {
-            policy: self.retrieval_policy(vault.account),
-            timetable: Timetable { kept: config.keeps_timetable, day: self.day },
-            prices: self.prices,
-        };
+        let terms = self.terms_of(&vault, config);
         let event = {
             let mut counter = self.counter.lock();
-            let super::jobs::Counter { usage, capacity, scheduler, .. } = &mut *counter;
-            let mut desk = Desk { usage: usage.entry(vault.account).or_default(), capacity, scheduler };
+            counter.look_at_drives();
+            let super::jobs::Counter { capacity, scheduler, .. } = &mut *counter;
+            let mut desk = Desk { usage: &mut Usage::default(), capacity, scheduler };
             desk.upgrade(&found, vault.account, tier, &terms, self.clock.now())?
         };
         self.apply(job, event).await?;

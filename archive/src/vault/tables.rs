@@ -6,6 +6,8 @@
 //! | `INTENTS` | root | account (8), name | [`PRESENT`]: a creation or deletion under way |
 //! | `DELETED` | root | partition | [`PRESENT`]: its leftovers are to be cleared |
 //! | `SYSTEMS` | root | partition | whose vault this partition has, which no door shows |
+//! | `POLICIES` | root | account (8) | [`PolicyRow`](super::terms::PolicyRow): what an account may retrieve |
+//! | `CAPACITY` | root | account (8), unit (16) | [`UnitRow`](super::terms::UnitRow): provisioned capacity that it bought |
 //! | `MEDIA` | root | name | [`MediumRow`](super::rows::MediumRow) |
 //! | `CONFIG` | vault | – | [`ConfigRow`](super::rows::ConfigRow); the `exists` guard |
 //! | `SECRETS` | vault | – | the vault's keys, sealed by the key table |
@@ -32,7 +34,7 @@
 
 use super::VaultName;
 use crate::pack::{ArchiveId, KeyId, PackId};
-use crate::retrieval::JobId;
+use crate::retrieval::{JobId, UnitId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Table};
@@ -62,6 +64,8 @@ pub(super) const FACTS: Table = table(Family::Record, 0x5E);
 pub(super) const OUTPUTS: Table = table(Family::Record, 0x5F);
 pub(super) const SYSTEMS: Table = table(Family::Record, 0x60);
 pub(super) const SCRUBBED: Table = table(Family::Record, 0x61);
+pub(super) const POLICIES: Table = table(Family::Record, 0x62);
+pub(super) const CAPACITY: Table = table(Family::Record, 0x63);
 
 pub(super) const CREATED: Table = table(Family::Index, 0x50);
 
@@ -108,6 +112,37 @@ pub(super) fn read_name(raw: &[u8]) -> engine::Result<(AccountId, VaultName)> {
     let account = AccountId::from_bytes(reader.fixed()?).map_err(|error| corrupt(error.to_string()))?;
     let name = std::str::from_utf8(reader.tail()).map_err(|error| corrupt(error.to_string()))?;
     Ok((account, VaultName::parse(name).map_err(|error| corrupt(error.to_string()))?))
+}
+
+pub(super) fn of_account(account: AccountId) -> Key {
+    POLICIES.key(account.to_bytes().to_vec())
+}
+
+/// The account that is a whole key.
+pub(super) fn read_account(raw: &[u8]) -> engine::Result<AccountId> {
+    let mut reader = KeyReader::new(raw);
+    let account = account_of(reader.fixed()?)?;
+    reader.end()?;
+    Ok(account)
+}
+
+fn account_of(bytes: [u8; 8]) -> engine::Result<AccountId> {
+    AccountId::from_bytes(bytes).map_err(|error| engine::Error::Corrupt {
+        what: "account in a key".into(),
+        detail: error.to_string(),
+    })
+}
+
+pub(super) fn of_unit(account: AccountId, unit: UnitId) -> Key {
+    CAPACITY.key(KeyWriter::new().fixed(&account.to_bytes()).fixed(unit.as_bytes()).finish())
+}
+
+/// Whose unit, and which.
+pub(super) fn read_unit(raw: &[u8]) -> engine::Result<(AccountId, UnitId)> {
+    let mut reader = KeyReader::new(raw);
+    let found = (account_of(reader.fixed()?)?, UnitId::from_bytes(reader.fixed()?));
+    reader.end()?;
+    Ok(found)
 }
 
 pub(super) fn of_medium(name: &str) -> Key {

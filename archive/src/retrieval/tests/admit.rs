@@ -114,12 +114,18 @@ fn units_keep_their_share_and_the_rest_is_for_anybody() {
     let id = |number| UnitId::from_bytes([number; 16]);
     // Eight expedited jobs in five minutes: room for two units, and two jobs for anybody.
     let mut capacity = Capacity::new(8, vec![]);
-    let unit = capacity.purchase(id(1), mine, T0).unwrap();
+    let day = HOUR * 24;
+    let buy = |capacity: &mut Capacity, number, account| {
+        let unit = capacity.offer(id(number), account, (T0, day))?;
+        capacity.add(unit.clone(), T0);
+        Ok(unit)
+    };
+    let unit = buy(&mut capacity, 1, mine).unwrap();
     assert_eq!((unit.start, unit.account), (T0, mine));
     // 14 November to 14 December 2023.
     assert_eq!(unit.end, T0.plus(HOUR * 24 * 30));
-    capacity.purchase(id(2), other, T0).unwrap();
-    let third = capacity.purchase(id(3), mine, T0);
+    buy(&mut capacity, 2, other).unwrap();
+    let third = buy(&mut capacity, 3, mine);
     assert_eq!(third, Err(Refused::LimitExceeded { what: "provisioned capacity units", limit: 2 }));
 
     let admitted: Vec<_> = (0..6).map(|_| capacity.admit(mine, T0)).collect();
@@ -146,9 +152,33 @@ fn units_keep_their_share_and_the_rest_is_for_anybody() {
     capacity.set_per_window(9);
     assert_eq!(capacity.admit(mine, later), open);
     let mut alone = Capacity::new(100, vec![]);
-    alone.purchase(id(1), mine, T0).unwrap();
-    alone.purchase(id(2), mine, T0).unwrap();
-    alone.purchase(id(3), mine, T0).unwrap_err();
+    buy(&mut alone, 1, mine).unwrap();
+    buy(&mut alone, 2, mine).unwrap();
+    buy(&mut alone, 3, mine).unwrap_err();
+}
+
+#[test]
+fn a_unit_ends_by_the_calendar_and_by_the_days_that_there_are() {
+    let account: AccountId = "123456789012".parse().unwrap();
+    let at = |text: &str| {
+        let at: jiff::Timestamp = text.parse().unwrap();
+        Timestamp::from_millis(at.as_millisecond())
+    };
+    let end = |start, day| {
+        let offered = Capacity::new(9, vec![]).offer(UnitId::from_bytes([1; 16]), account, (at(start), day));
+        offered.unwrap().end
+    };
+    let day = HOUR * 24;
+    for (start, wanted) in [
+        ("2026-11-30T10:00:00.5Z", "2026-12-30T10:00:00.5Z"),
+        ("2026-08-31T23:59:59Z", "2026-09-30T23:59:59Z"),
+        ("2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),
+        ("2028-01-31T00:00:00Z", "2028-02-29T00:00:00Z"),
+    ] {
+        assert_eq!(end(start, day), at(wanted), "{start}");
+    }
+    // A day of ten seconds: the 31 days from January on.
+    assert_eq!(end("2026-01-15T00:00:00Z", Duration::from_secs(10)), at("2026-01-15T00:05:10Z"));
 }
 
 #[test]

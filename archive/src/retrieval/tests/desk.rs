@@ -122,7 +122,8 @@ fn nothing_is_left_of_a_job_that_is_refused() {
     assert_eq!(world.state(), before);
     // Bulk is no matter of the policy, and what is provisioned is taken also where it will be late.
     world.accept(ask(2, Tier::Bulk, 30), T0).unwrap();
-    world.capacity.purchase(UnitId::from_bytes([1; 16]), account(), T0).unwrap();
+    let unit = world.capacity.offer(UnitId::from_bytes([1; 16]), account(), (T0, crate::lock::DAY));
+    world.capacity.add(unit.unwrap(), T0);
     let (mut desk, terms) = world.desk();
     let (job, admission) = desk.accept(ask(3, Tier::Expedited, 900), &terms, T0).unwrap();
     assert_eq!(admission, Some(Admission::Provisioned));

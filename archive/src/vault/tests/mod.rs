@@ -8,6 +8,8 @@ mod jobs;
 mod media;
 mod scrub;
 mod systems;
+mod terms;
+mod told;
 
 use super::rows::{PackRow, PackState};
 use super::{
@@ -145,6 +147,8 @@ impl World {
             media: vec![medium("disk", MediumKind::Disk, path)],
             packing: Packing { capacity: 2 << 20, patience: Duration::ZERO },
             prices: Prices::default(),
+            free_per_day: crate::retrieval::FREE_PER_DAY,
+            topics: None,
         };
         change(&mut parts);
         let vaults = Vaults::open(parts.clone()).await.unwrap();

@@ -3,10 +3,10 @@
 use super::{World, account, noise};
 use crate::inventory::Description;
 use crate::pack::ArchiveId;
-use crate::retrieval::{Depth, JobId, JobState, Tier};
+use crate::retrieval::{Depth, JobId, JobState, Refused, RetrievalPolicy, Subject, Tier};
 use crate::tree_hash::TreeHash;
 use crate::vault::jobs::JobLimits;
-use crate::vault::{Error, Piece, Retrieve, Vaults, end_job, tables};
+use crate::vault::{Error, Piece, Retrieve, Vaults, Wanted, end_job, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::blob::Owner;
@@ -15,6 +15,7 @@ use engine::catalog::{
 };
 use engine::clock::Clock;
 use engine::id::PartitionId;
+use engine::unit::ByteCount;
 use futures_util::StreamExt;
 use security::keys::{FileCustodian, KeyTable};
 use std::sync::Arc;
@@ -80,6 +81,32 @@ impl World {
         }
         all.into()
     }
+}
+
+#[tokio::test]
+async fn a_policy_neither_bounds_nor_counts_what_buckets_restore() {
+    let mut world = World::new(97).await;
+    let home = world.system().await;
+    let archive = world.deposit(home, &noise(1, 1_000)).await;
+    let policy = RetrievalPolicy::BytesPerHour(ByteCount::new(1_000));
+    world.vaults.set_retrieval_policy(account(), policy).await.unwrap();
+    for _ in 0..3 {
+        world.retrieve(home, archive, Tier::Standard).await.unwrap();
+    }
+    world.reopen().await;
+    world.retrieve(home, archive, Tier::Standard).await.unwrap();
+    // All of it is there for the account's own vault.
+    let vault = world.create("v").await;
+    let own = world.put(&vault, &noise(2, 1_000)).await;
+    world.ask_for(&vault, own, None).await;
+    let wanted = Wanted {
+        subject: Subject::Archive { archive: own.to_string(), range: None },
+        tier: Tier::Standard,
+        description: Description::default(),
+        topic: String::new(),
+    };
+    let refused = world.vaults.initiate(account(), &vault, wanted).await;
+    assert!(matches!(refused, Err(Error::Refused(Refused::PolicyEnforced { left_bytes: 0 }))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -187,7 +187,7 @@ impl Appliance {
             .context("open the compliance clock")?;
         let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let below = (catalog.clone(), &blobs, &keys, &compliance);
-        let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
+        let vaults = open_vaults(&home, config, below, (&clock, &entropy, &outbox)).await?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
         let store = ObjectStore::open(Components {
@@ -354,13 +354,14 @@ async fn open_vaults(
         &Arc<KeyTable>,
         &Arc<ComplianceClock>,
     ),
-    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, entropy, outbox): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Outbox>),
 ) -> anyhow::Result<Option<Arc<Vaults>>> {
     let Some(config) = &config.vaults else { return Ok(None) };
     let below = vaults::Below {
         catalog,
         blobs: blobs.clone(),
         keys: keys.clone(),
+        outbox: outbox.clone(),
         clock: clock.clone(),
         compliance: compliance.clone(),
         entropy: entropy.clone(),

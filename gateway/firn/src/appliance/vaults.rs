@@ -5,12 +5,13 @@ use crate::config::VaultConfig;
 use crate::layout::{VAULT, VAULT_MAKING};
 use anyhow::Context;
 use archive::retrieval::{MediumKind, Prices};
-use archive::vault::{Components, MediumOptions, Vaults};
+use archive::vault::{Components, MediumOptions, Topics, Vaults};
 use engine::blob::BlobStore;
 use engine::catalog::Catalog;
 use engine::clock::Clock;
 use engine::clock::compliance::ComplianceClock;
 use engine::entropy::Entropy;
+use engine::outbox::Outbox;
 use security::keys::KeyTable;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(super) struct Below {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) blobs: Arc<BlobStore>,
     pub(super) keys: Arc<KeyTable>,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) compliance: Arc<ComplianceClock>,
     pub(super) entropy: Arc<dyn Entropy>,
@@ -34,7 +36,7 @@ pub(super) async fn open(home: &Home, config: &VaultConfig, below: Below) -> any
         media.push(MediumOptions { label, kind: MediumKind::Disk, path, capacity: None });
     }
     tracing::warn!("vaults are a preview: their door is young; keep another copy of what is in them");
-    let Below { catalog, blobs, keys, clock, compliance, entropy } = below;
+    let Below { catalog, blobs, keys, outbox, clock, compliance, entropy } = below;
     Vaults::open(Components {
         catalog,
         blobs,
@@ -48,6 +50,8 @@ pub(super) async fn open(home: &Home, config: &VaultConfig, below: Below) -> any
         media,
         packing: config.packing,
         prices: Prices::default(),
+        free_per_day: config.free_per_day,
+        topics: Some(Topics { outbox, account: home.marker.account }),
     })
     .await
     .context("open the vaults")

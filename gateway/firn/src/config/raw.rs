@@ -30,6 +30,7 @@ pub(super) struct Vault {
     pub(super) enabled: bool,
     pub(super) pack: Option<String>,
     pub(super) pack_after: Option<String>,
+    pub(super) free_per_day: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 use super::raw;
 use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
-use archive::retrieval::MediumKind;
+use archive::retrieval::{FREE_PER_DAY, MediumKind};
 use archive::vault::{MediumOptions, Packing};
 use engine::unit::ByteCount;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ const PACK_MIN: ByteCount = ByteCount::mib(2);
 #[derive(Clone, Debug)]
 pub(crate) struct VaultConfig {
     pub(crate) packing: Packing,
+    /// What the data retrieval policy `FreeTier` lets an account retrieve in a day.
+    pub(crate) free_per_day: ByteCount,
     /// None: `DIR/vault` is the only one.
     pub(crate) media: Vec<MediumOptions>,
 }
@@ -34,6 +36,7 @@ pub(super) fn vaults(
             ("medium", !media.is_empty()),
             ("vault.pack", raw.pack.is_some()),
             ("vault.pack-after", raw.pack_after.is_some()),
+            ("vault.free-per-day", raw.free_per_day.is_some()),
         ];
         return match orphan.into_iter().find(|(_, there)| *there) {
             Some((key, _)) => Err(bad(key, "there is no vault.enabled = true".to_owned())),
@@ -54,6 +57,10 @@ pub(super) fn vaults(
             return Err(bad("vault.pack-after", format!("{text} is not in 0s..=7d")));
         }
     }
+    let mut free_per_day = FREE_PER_DAY;
+    if let Some(text) = &raw.free_per_day {
+        free_per_day = ByteCount::new(parse_size(text).map_err(|why| bad("vault.free-per-day", why))?);
+    }
     if media.len() > MEDIA_MAX {
         return Err(bad("medium", format!("{} are not in 0..={MEDIA_MAX}", media.len())));
     }
@@ -65,7 +72,7 @@ pub(super) fn vaults(
         }
         all.push(medium);
     }
-    Ok(Some(VaultConfig { packing, media: all }))
+    Ok(Some(VaultConfig { packing, free_per_day, media: all }))
 }
 
 fn medium(raw: raw::Medium, bad: Bad<'_>) -> Result<MediumOptions, Failure> {

@@ -405,6 +405,7 @@ pub(crate) static HEADERS: &[&str] = &[
 /// Headers of answers that are written.
 pub(crate) static ANSWERED: &[&str] = &[
     "x-amz-archive-id",
+    "x-amz-capacity-id",
     "x-amz-delete-marker",
     "x-amz-job-id",
     "x-amz-lock-id",

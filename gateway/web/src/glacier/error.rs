@@ -50,12 +50,6 @@ impl GlacierError {
         Self::new(StatusCode::FORBIDDEN, DENIED, message)
     }
 
-    /// The operation is in AWS's model, and not here.
-    pub(super) fn not_implemented(operation: &str, why: &str) -> Self {
-        let message = format!("{operation} is not there: {why}");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
-    }
-
     pub(super) fn unavailable(cause: &dyn fmt::Display) -> Self {
         let message = "The service is unavailable now. Try again later.";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);

@@ -3,8 +3,8 @@
 use super::error::GlacierError;
 use super::{Answer, Call, json, told};
 use crate::http::{answer_stream, set_header};
-use archive::inventory::{Description, Format, Selection, date_with_millis};
-use archive::retrieval::{JobState, Subject, Tier};
+use archive::inventory::{Description, Format, Selection};
+use archive::retrieval::{Subject, Tier};
 use archive::tree_hash::ByteRange;
 use archive::vault::{Error, JobInfo, Vaults, Wanted};
 use futures_util::{StreamExt, stream};
@@ -91,58 +91,10 @@ pub(super) async fn initiate(call: &Call) -> Result<Answer, GlacierError> {
     Ok(told(StatusCode::ACCEPTED, &[("location", &location), ("x-amz-job-id", &id)]))
 }
 
-fn document(info: &JobInfo) -> Value {
-    let job = &info.job;
-    let date = |at| date_with_millis(at);
-    let ended = match job.state {
-        JobState::Ready { since, .. } | JobState::Failed { since, .. } => Some(since),
-        _ => None,
-    };
-    let mut document = json!({
-        "JobId": job.id.to_string(),
-        "JobDescription": Some(job.description.as_str()).filter(|text| !text.is_empty()),
-        "VaultARN": info.vault_arn,
-        "CreationDate": date(job.created),
-        "Completed": ended.is_some(),
-        "CompletionDate": ended.map(date),
-        "StatusCode": job.state.status_code(),
-        "StatusMessage": job.status_message(),
-        "SNSTopic": Some(job.topic.as_str()).filter(|text| !text.is_empty()),
-        "Tier": null,
-    });
-    match &job.subject {
-        Subject::Archive { archive, range } => {
-            document["Action"] = "ArchiveRetrieval".into();
-            document["ArchiveId"] = archive.as_str().into();
-            document["Tier"] = job.tier.name().into();
-            if let Some((length, tree_hash)) = info.archive {
-                document["ArchiveSizeInBytes"] = length.into();
-                document["ArchiveSHA256TreeHash"] = tree_hash.to_string().into();
-                let range = range.or_else(|| ByteRange::whole(length)).map(|range| range.to_string());
-                document["RetrievalByteRange"] = range.into();
-            }
-            let whole = range.is_none().then(|| info.archive.map(|(_, tree_hash)| tree_hash)).flatten();
-            document["SHA256TreeHash"] = info.tree_hash.or(whole).map(|hash| hash.to_string()).into();
-        }
-        Subject::Inventory { format, selection } => {
-            document["Action"] = "InventoryRetrieval".into();
-            document["InventorySizeInBytes"] = info.ended.map(|_| info.output).into();
-            document["InventoryRetrievalParameters"] = json!({
-                "Format": format.name(),
-                "StartDate": selection.start.map(date),
-                "EndDate": selection.end.map(date),
-                "Limit": selection.limit.map(|limit| limit.to_string()),
-                "Marker": info.marker,
-            });
-        }
-    }
-    document
-}
-
 pub(super) async fn describe(call: &Call) -> Result<Answer, GlacierError> {
     let job = Vaults::job_id(call.segment(3))?;
     let info = call.vaults.job(call.account, &call.vault()?, job).await?;
-    Ok(json(StatusCode::OK, &document(&info)))
+    Ok(json(StatusCode::OK, &info.document()))
 }
 
 pub(super) async fn list(call: &Call) -> Result<Answer, GlacierError> {
@@ -164,7 +116,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, GlacierError> {
             && completed.is_none_or(|completed| completed == (code != Some("InProgress")))
     };
     let page = call.vaults.jobs(call.account, &call.vault()?, (from, call.limit(PAGE)?), wanted).await?;
-    let list: Vec<Value> = page.jobs.iter().map(document).collect();
+    let list: Vec<Value> = page.jobs.iter().map(JobInfo::document).collect();
     let next = page.next.map(|next| next.to_string());
     Ok(json(StatusCode::OK, &json!({"JobList": list, "Marker": next})))
 }

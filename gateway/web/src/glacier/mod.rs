@@ -10,6 +10,7 @@
 //! Invariants: nothing is looked up by what an unverified request says, but its key; each operation is decided by its row before anything
 //! is done; every answer has its request id.
 
+mod account;
 mod archives;
 mod context;
 mod error;
@@ -183,7 +184,6 @@ async fn run(
     match row.run {
         Run::Done(function) => function(&call).await,
         Run::Upload(function) => function(&call, body).await,
-        Run::Missing(why) => Err(GlacierError::not_implemented(row.name, why)),
     }
 }
 

@@ -12,7 +12,7 @@
 //! | `policies/data-retrieval` · `provisioned-capacity` | GET, PUT · GET, POST |
 
 use super::error::GlacierError;
-use super::{Answer, Call, RequestBody, archives, jobs, settings, vaults};
+use super::{Answer, Call, RequestBody, account, archives, jobs, settings, vaults};
 use engine::BoxFuture;
 use std::fmt;
 
@@ -64,8 +64,6 @@ pub(super) enum Run {
     Done(Handler),
     /// It is done with its body as it comes, whose SHA-256 its head says and signs.
     Upload(Uploader),
-    /// It is refused, for this reason.
-    Missing(&'static str),
 }
 
 /// Does an operation.
@@ -79,7 +77,6 @@ impl fmt::Debug for Run {
         match self {
             Self::Done(_) => f.write_str("Done"),
             Self::Upload(_) => f.write_str("Upload"),
-            Self::Missing(why) => write!(f, "Missing({why})"),
         }
     }
 }
@@ -112,8 +109,6 @@ macro_rules! rows {
     };
 }
 
-const NOT_YET: &str = "it is not built yet";
-
 /// All of them.
 pub(super) static ROWS: [Row; 33] = rows! {
     "ListVaults", "GET", "vaults", None => done!(vaults::list);
@@ -145,10 +140,10 @@ pub(super) static ROWS: [Row; 33] = rows! {
     "AddTagsToVault", "POST", "vaults/*/tags", Some("add") => done!(settings::add_tags);
     "RemoveTagsFromVault", "POST", "vaults/*/tags", Some("remove") => done!(settings::remove_tags);
     "ListTagsForVault", "GET", "vaults/*/tags", None => done!(settings::tags);
-    "GetDataRetrievalPolicy", "GET", "policies/data-retrieval", None => Run::Missing(NOT_YET);
-    "SetDataRetrievalPolicy", "PUT", "policies/data-retrieval", None => Run::Missing(NOT_YET);
-    "ListProvisionedCapacity", "GET", "provisioned-capacity", None => Run::Missing(NOT_YET);
-    "PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None => Run::Missing(NOT_YET);
+    "GetDataRetrievalPolicy", "GET", "policies/data-retrieval", None => done!(account::policy);
+    "SetDataRetrievalPolicy", "PUT", "policies/data-retrieval", None => done!(account::set_policy);
+    "ListProvisionedCapacity", "GET", "provisioned-capacity", None => done!(account::capacity);
+    "PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None => done!(account::purchase);
 };
 
 /// The actions of all of them.

@@ -17,6 +17,8 @@ mod failures;
 mod fidelity;
 mod floods;
 mod forms;
+mod glacier_account;
+mod glacier_notified;
 mod glacier_output;
 mod glacier_rules;
 mod glacier_walk;

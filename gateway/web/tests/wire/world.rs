@@ -205,6 +205,8 @@ fn below_vaults(
         media: Vec::new(),
         packing: archive::vault::Packing::default(),
         prices: archive::retrieval::Prices::default(),
+        free_per_day: archive::retrieval::FREE_PER_DAY,
+        topics: None,
     }
 }
 
@@ -361,7 +363,19 @@ impl World {
 
     /// Opens the Glacier door. Its packs are made in that directory.
     pub(crate) async fn open_vaults(&self, making: &std::path::Path) -> Arc<Vaults> {
-        let parts = archive::vault::Components { making: making.to_owned(), ..self.below.clone() };
+        self.open_vaults_on(making, Vec::new()).await
+    }
+
+    /// The same with these media.
+    pub(crate) async fn open_vaults_on(
+        &self,
+        making: &std::path::Path,
+        media: Vec<archive::vault::MediumOptions>,
+    ) -> Arc<Vaults> {
+        let topics =
+            Some(archive::vault::Topics { outbox: self.outbox.clone(), account: ACCOUNT.parse().unwrap() });
+        let parts =
+            archive::vault::Components { making: making.to_owned(), media, topics, ..self.below.clone() };
         let vaults = Vaults::open(parts).await.unwrap();
         self.state.open_vaults(vaults.clone());
         vaults
