@@ -25,7 +25,7 @@ pub use money::{Money, NoRate, Rate};
 use crate::{RestoreTier, StorageClass};
 use std::ops::AddAssign;
 
-/// From this size on objects of INTELLIGENT_TIERING are watched.
+/// From this size on objects of `INTELLIGENT_TIERING` are watched.
 const WATCHED_BYTES: u64 = 128 << 10;
 
 /// What it costs to have back what a tier reads.

@@ -1,6 +1,6 @@
 //! Amounts as they are computed by hand from AWS's list, and that parts add up to the whole.
 
-use super::{Money, Prices, Rate};
+use super::{DeedCost, Money, Prices, Rate};
 use crate::{RestoreTier, StorageClass as Class};
 use proptest::prelude::*;
 
@@ -48,8 +48,8 @@ fn ten_thousand_small_objects_cost_more_archived_than_their_bytes_say() {
     // Moving them costs 10 × 0.03, and that takes more than a year and a half to come back.
     let moved: Vec<_> =
         (0..10_000).map(|_| prices().moved(Class::Standard, Class::Glacier, 100 * KIB, 0)).collect();
-    assert_eq!(moved.iter().map(|deed| deed.once()).sum::<Money>().to_string(), "0.30");
-    let saved = moved.iter().map(|deed| deed.monthly_saving()).sum::<Money>();
+    assert_eq!(moved.iter().map(DeedCost::once).sum::<Money>().to_string(), "0.30");
+    let saved = moved.iter().map(DeedCost::monthly_saving).sum::<Money>();
     assert_eq!(saved.to_string(), "0.015647888");
     // Below 128 KiB nothing is watched.
     assert_eq!(prices().month(Class::IntelligentTiering, KIB), prices().month(Class::Standard, KIB));

@@ -14,13 +14,11 @@ use engine::catalog::{Catalog, Commit, Scan, Write};
 use engine::clock::Clock;
 use std::collections::BTreeMap;
 
+type Rows = BTreeMap<(CostOf, StorageClass), CostRow>;
+
 /// All pages, added up.
-async fn walked(
-    world: &World,
-    name: &BucketName,
-    prefix: &str,
-) -> (BTreeMap<(CostOf, StorageClass), CostRow>, CostPage) {
-    let (mut rows, mut all, mut after) = (BTreeMap::<_, CostRow>::new(), CostPage::default(), None);
+async fn walked(world: &World, name: &BucketName, prefix: &str) -> (Rows, CostPage) {
+    let (mut rows, mut all, mut after) = (Rows::new(), CostPage::default(), None);
     loop {
         let page = world.store.cost(name, prefix, &Prices::default(), after.as_ref()).await.unwrap();
         // A page of five, and an upload's parts or a restored copy beside.

@@ -162,34 +162,33 @@ impl Classes {
     /// The first that its class has no use for: where it stands, and why.
     pub(super) fn misplaced(&self) -> Option<(Range<usize>, String)> {
         self.all().into_iter().find_map(|(class, price)| {
-            let tiers =
-                [("expedited", &price.expedited), ("standard", &price.standard), ("bulk", &price.bulk)];
-            let tiers = tiers.map(|(name, tier)| (name, tier.as_ref().map(Spanned::span)));
-            let [expedited, ..] = tiers.clone();
-            let found = |keys: &[(&'static str, Option<Range<usize>>)]| {
-                keys.iter().find_map(|(name, span)| Some((*name, span.clone()?)))
-            };
-            let retrieval = ("retrieval", price.retrieval.as_ref().map(Spanned::span));
-            let watched = ("watched", price.watched.as_ref().map(Spanned::span));
-            let (found, why) = if class.is_archived() {
-                (found(&[retrieval]), "what is archived has a price for each tier: standard.gb, bulk.gb")
-            } else {
-                (found(&tiers), "only what is archived is restored by tiers; here it is retrieval")
-            };
-            let found = found.map(|(name, span)| (name, span, why)).or_else(|| {
-                let (span, why) = match (expedited.1, watched.1) {
-                    (Some(span), _) if class == StorageClass::DeepArchive => {
-                        (("expedited", span), "it has no such tier")
-                    }
-                    (_, Some(span)) if class != StorageClass::IntelligentTiering => {
-                        (("watched", span), "only INTELLIGENT_TIERING watches")
-                    }
-                    _ => return None,
-                };
-                Some((span.0, span.1, why))
-            });
-            found.map(|(name, span, why)| (span, format!("use class.{class}.price.{name}: {why}")))
+            let (key, at, why) = price.misplaced(class)?;
+            Some((at, format!("use class.{class}.price.{key}: {why}")))
         })
+    }
+}
+
+fn span<T>(said: Option<&Spanned<T>>) -> Option<Range<usize>> {
+    said.map(Spanned::span)
+}
+
+impl OfClass {
+    fn misplaced(&self, class: StorageClass) -> Option<(&'static str, Range<usize>, &'static str)> {
+        let archived = class.is_archived();
+        let (watches, has_no_fast) =
+            (class == StorageClass::IntelligentTiering, class == StorageClass::DeepArchive);
+        let by_tier = "what is archived has a price for each tier: standard.gb, bulk.gb";
+        let at_once = "only what is archived is restored by tiers; here it is retrieval";
+        let expedited = span(self.expedited.as_ref());
+        let wrong = [
+            ("retrieval", archived, span(self.retrieval.as_ref()), by_tier),
+            ("expedited", !archived, expedited.clone(), at_once),
+            ("standard", !archived, span(self.standard.as_ref()), at_once),
+            ("bulk", !archived, span(self.bulk.as_ref()), at_once),
+            ("expedited", has_no_fast, expedited, "it has no such tier"),
+            ("watched", !watches, span(self.watched.as_ref()), "only INTELLIGENT_TIERING watches"),
+        ];
+        wrong.into_iter().find_map(|(key, wrong, at, why)| Some((key, at.filter(|_| wrong)?, why)))
     }
 }
 
@@ -207,9 +206,9 @@ pub(super) fn prices(price: Price, classes: &Classes) -> Prices {
 
 fn change(price: &mut ClassPrice, said: &OfClass) {
     let set = |rate: &mut Rate, said: Option<Amount>| *rate = said.map_or(*rate, |said| said.0);
-    let bare = |said: &Option<Spanned<Amount>>| said.as_ref().map(|said| *said.get_ref());
-    let tier = |tier: &mut TierPrice, said: &Option<Spanned<Tier>>| {
-        let said = said.as_ref().map(|said| *said.get_ref()).unwrap_or_default();
+    let bare = |said: Option<&Spanned<Amount>>| said.map(|said| *said.get_ref());
+    let tier = |tier: &mut TierPrice, said: Option<&Spanned<Tier>>| {
+        let said = said.map(|said| *said.get_ref()).unwrap_or_default();
         set(&mut tier.gb, said.gb);
         set(&mut tier.requests, said.requests);
     };
@@ -217,15 +216,15 @@ fn change(price: &mut ClassPrice, said: &OfClass) {
     set(&mut price.puts, said.puts);
     set(&mut price.gets, said.gets);
     set(&mut price.transitions, said.transitions);
-    set(&mut price.watched, bare(&said.watched));
+    set(&mut price.watched, bare(said.watched.as_ref()));
     match &mut price.retrieval {
-        Retrieval::AtOnce(gb) => set(gb, bare(&said.retrieval)),
+        Retrieval::AtOnce(gb) => set(gb, bare(said.retrieval.as_ref())),
         Retrieval::Restored { expedited, standard, bulk } => {
             if let Some(expedited) = expedited {
-                tier(expedited, &said.expedited);
+                tier(expedited, said.expedited.as_ref());
             }
-            tier(standard, &said.standard);
-            tier(bulk, &said.bulk);
+            tier(standard, said.standard.as_ref());
+            tier(bulk, said.bulk.as_ref());
         }
     }
     let size = |known: &mut u64, said: Option<Size>| *known = said.map_or(*known, |said| said.0);

@@ -241,7 +241,7 @@ pub(super) async fn run(session: &Session, args: &CostArgs) -> anyhow::Result<Ex
 mod tests {
     use super::Cost;
     use crate::exit::Exit;
-    use crate::report::render;
+    use crate::report::{Report, render};
     use objectstore::StorageClass as Class;
     use objectstore::price::{Money, Prices};
     use serde_json::{Value, json};
