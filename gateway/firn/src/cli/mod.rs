@@ -133,7 +133,7 @@ pub(crate) enum ClientVerb {
     Share(Connected<Share>),
     /// Say where an object's bytes lie, and why.
     Where(Where),
-    /// Say what is stored costs a month, by class, and what it would in STANDARD.
+    /// Say what is stored, by class, and what that costs a month.
     Cost(Cost),
     /// Limit how much buckets and prefixes may hold.
     #[command(subcommand)]

@@ -708,10 +708,10 @@ mod tests {
             lines(&preview),
             [
                 "when what count size USD once saved/month rule",
-                "2027-01-02 move to STANDARD_IA 2000 2.0 TiB 0.0200 21.00 old",
+                "2027-01-02 move to STANDARD_IA 2000 1.9 TiB 0.02 21.00 old",
                 "2027-01-12 move to GLACIER 1000 1000.0 GiB 8.36 8.90 old",
                 "3000 actions in s3://b until 2027-01-31, 0 B freed",
-                "USD 8.38 once (transition requests 0.0500, early deletion 8.33); then 29.90 a month less",
+                "USD 8.38 once (transition requests 0.05, early deletion 8.33); then 29.90 a month less",
                 "early deletion is at the least that: what was moved before counts from when it was written",
             ]
         );
