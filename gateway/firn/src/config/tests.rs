@@ -128,7 +128,13 @@ fn the_documentations_files_are_read() {
     let page = include_str!("../../../../docs/cli.md");
     let whole = page.split("```toml\n").nth(1).and_then(|rest| rest.split_once("```")).unwrap().0;
     let raw: super::raw::Raw = toml::from_str(whole).unwrap_or_else(|error| panic!("{error}"));
-    let said = format!("{raw:?}");
+    let classes = format!("{:?}", raw.class);
+    let said = format!("{raw:?}").replace(&classes, "");
+    // Each key of a price stands at some class.
+    for key in classes.match_indices(": None").map(|(at, _)| classes[..at].rsplit([' ', '{']).next().unwrap())
+    {
+        assert!(classes.contains(&format!("{key}: Some")), "docs/cli.md has no {key}");
+    }
     // The other kinds of TLS and of a topic's secret are alternatives of what stands there.
     for unsaid in said.match_indices(": None").map(|(at, _)| said[..at].rsplit([' ', '{']).next().unwrap()) {
         let alternatives = [
