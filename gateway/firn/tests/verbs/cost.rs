@@ -17,7 +17,13 @@ fn rows(document: &Value) -> Vec<(String, String, u64, u64, String)> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let row = |row: &Value| {
         let count = row["count"].as_u64().unwrap();
-        (text(row, "of"), text(row, "class"), count, row["billed_bytes"].as_u64().unwrap(), text(row, "monthly"))
+        (
+            text(row, "of"),
+            text(row, "class"),
+            count,
+            row["billed_bytes"].as_u64().unwrap(),
+            text(row, "monthly"),
+        )
     };
     document["rows"].as_array().unwrap().iter().map(row).collect()
 }
@@ -65,11 +71,17 @@ fn what_is_stored_and_what_rules_do_has_its_price() {
     let whole = appliance.ok(&["cost", "s3://models", "--json"]).json();
     assert_eq!((&whole["delete_markers"], &whole["monthly"]), (&1.into(), &"0.828125".into()));
     let all = appliance.ok(&["cost", "--json"]).json();
-    assert_eq!((&all["monthly"], &all["buckets"], &all["bucket"]), (&"1.828125".into(), &2.into(), &Value::Null));
+    assert_eq!(
+        (&all["monthly"], &all["buckets"], &all["bucket"]),
+        (&"1.828125".into(), &2.into(), &Value::Null)
+    );
     let people = appliance.ok(&["cost"]).out;
     assert!(people.contains("EUR/month") && people.contains("2 buckets: EUR 1.83 a month"), "{people}");
     let place = appliance.ok(&["where", "s3://other/k", "--json"]).json();
-    assert_eq!((&place["price"]["monthly"], &place["price"]["gb_month"]), (&"1.00".into(), &"1024.00".into()));
+    assert_eq!(
+        (&place["price"]["monthly"], &place["price"]["gb_month"]),
+        (&"1.00".into(), &"1024.00".into())
+    );
     let missed = appliance.run(&["cost", "s3://nobuckt"]);
     assert!(missed.code == 4 && missed.err.contains("firn ls"), "{missed:?}");
 
@@ -81,16 +93,31 @@ fn what_is_stored_and_what_rules_do_has_its_price() {
     let preview = ["lifecycle", "preview", "s3://other", "--as-of", "2099-12-31"];
     let document = appliance.ok(&[&preview[..], &["--json"]].concat()).json();
     let row = &document["rows"][0];
-    let said = ["class", "transition_requests", "early_deletion", "monthly_before", "monthly_after", "monthly_saving"]
-        .map(|name| row[name].as_str().unwrap());
+    let said = [
+        "class",
+        "transition_requests",
+        "early_deletion",
+        "monthly_before",
+        "monthly_after",
+        "monthly_saving",
+    ]
+    .map(|name| row[name].as_str().unwrap());
     assert_eq!(said, ["GLACIER", "0.0025", "0.00", "1.00", "0.0625", "0.9375"]);
     assert_eq!((&document["monthly_saving"], &document["currency"]), (&"0.9375".into(), &"EUR".into()));
     let people = appliance.ok(&preview).out;
-    assert!(people.contains("EUR 0.0025 once (transition requests 0.0025, early deletion 0.00); then 0.9375 a month less"), "{people}");
+    assert!(
+        people.contains(
+            "EUR 0.0025 once (transition requests 0.0025, early deletion 0.00); then 0.9375 a month less"
+        ),
+        "{people}"
+    );
     let explained = appliance.ok(&["lifecycle", "explain", "s3://other/k", "--json"]).json();
     assert_eq!(explained["versions"][0]["cost"]["monthly_saving"], "0.9375");
     let people = appliance.ok(&["lifecycle", "explain", "s3://other/k"]).out;
-    assert!(people.contains("EUR 0.0025 once, 0.00 for early deletion; a month 1.00 before, 0.0625 after"), "{people}");
+    assert!(
+        people.contains("EUR 0.0025 once, 0.00 for early deletion; a month 1.00 before, 0.0625 after"),
+        "{people}"
+    );
 }
 
 #[test]
