@@ -14,6 +14,7 @@
 //!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
 //!   rules ─► what they match expires when its time has come                                    lifecycle
 //!   archived classes ─► restored for so many days, from the pool or a vault                    cold
+//!   classes ─► what they cost                                                               price · cost
 //!   inventories ─► a report of rows, a page at a time, into another bucket                     inventory
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
@@ -40,6 +41,7 @@ mod cold;
 mod condition;
 mod content_type;
 mod copy;
+mod cost;
 mod create;
 mod dedup;
 mod delete;
@@ -61,6 +63,7 @@ mod name;
 mod own_writes;
 mod pages;
 mod policies;
+pub mod price;
 mod publish;
 mod quota;
 mod read;
@@ -102,6 +105,7 @@ pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksu
 pub use cold::{RestoreOutcome, RestoreRequest, RestoreState};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use content_type::content_type_of;
+pub use cost::{CostAfter, CostOf, CostPage, CostRow};
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use dedup::DedupInfo;
 pub use envelope::{CONTEXT_BYTES_MAX, EncryptedBy, Encrypts, ManagedKey, ManagedWish};

@@ -326,6 +326,7 @@ fn of_objects(root: &Path) -> Vec<String> {
         "stat s3://listed/moved".to_owned(),
         "share s3://listed/moved".to_owned(),
         "where s3://listed/moved".to_owned(),
+        "cost s3://listed".to_owned(),
         "restore -r s3://listed".to_owned(),
         "env".to_owned(),
         "status".to_owned(),

@@ -8,6 +8,8 @@ mod at_once;
 mod audit;
 #[path = "verbs/careful.rs"]
 mod careful;
+#[path = "verbs/cost.rs"]
+mod cost;
 #[path = "verbs/environment.rs"]
 mod environment;
 #[path = "verbs/extract.rs"]

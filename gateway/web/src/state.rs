@@ -90,6 +90,11 @@ pub enum AdminCall {
         /// The request's JSON body.
         request: serde_json::Value,
     },
+    /// `POST /v1/cost`
+    Cost {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/zone`
     Zone {
         /// The request's JSON body.

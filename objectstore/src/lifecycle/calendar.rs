@@ -29,6 +29,12 @@ impl Calendar {
         Timestamp::from_millis(before.saturating_add(self.day_ms).min(FAR_MS))
     }
 
+    /// Whole days from one moment to another.
+    pub(crate) fn days_between(self, from: Timestamp, to: Timestamp) -> u32 {
+        let span = to.as_millis().saturating_sub(from.as_millis()).max(0);
+        u32::try_from(span / self.day_ms).unwrap_or(u32::MAX)
+    }
+
     /// So many days after a moment, and then the next midnight, as S3 rounds.
     pub(crate) fn days_after(self, at: Timestamp, days: u32) -> Timestamp {
         let span = self.day_ms.saturating_mul(days.into());
@@ -63,6 +69,14 @@ mod tests {
         assert_eq!(short.days_after(ms(12_345), 2), ms(40_000));
         assert_eq!(short.midnight_after(ms(10_000)), ms(20_000));
         assert_eq!(short.midnight_before(ms(-1)), ms(-10_000));
+        let between = |from: &str, to: &str| real.days_between(at(from), at(to));
+        assert_eq!(between("2024-02-28T12:00:00Z", "2024-03-01T11:59:59.999Z"), 1);
+        assert_eq!(between("2024-02-28T12:00:00Z", "2024-03-01T12:00:00Z"), 2);
+        assert_eq!(between("2024-03-01T12:00:00Z", "2024-02-28T12:00:00Z"), 0);
+        assert_eq!(
+            (short.days_between(ms(5), ms(20_004)), short.days_between(ms(i64::MIN), ms(i64::MAX))),
+            (1, u32::MAX)
+        );
         // "Never", as a number of days.
         let never = at("9999-01-01T00:00:00Z");
         assert_eq!(real.days_after(at("2014-01-15T00:00:00Z"), i32::MAX as u32), never);

@@ -3,9 +3,11 @@
 //! Limits: [`VERSIONS`] versions, newest first.
 
 use super::judge::{
-    Above, KeyRules, LifecycleAct, LifecycleHold, LifecycleWhyNot, Terms, Verdict, judge_all, judge_upload,
+    Above, Due, Facts, KeyRules, LifecycleAct, LifecycleHold, LifecycleWhyNot, Terms, Verdict, judge_all,
+    judge_upload,
 };
 use super::keys::Versions;
+use crate::price::{DeedCost, Prices};
 use crate::record::UploadRow;
 use crate::{BucketName, Error, LifecycleRule, ObjectKey, ObjectStore, Result, StorageClass, tables};
 use engine::catalog::Scan;
@@ -56,6 +58,8 @@ pub struct VersionExplained {
     pub rules: Vec<LifecycleVerdict>,
     /// The one that acts, as a place in `rules`.
     pub first: Option<usize>,
+    /// What that costs; `None` where none acts, and of markers and uploads.
+    pub cost: Option<DeedCost>,
 }
 
 /// What the rules say of a key.
@@ -80,13 +84,30 @@ fn verdict(key: &ObjectKey, rule: &LifecycleRule, says: impl FnOnce() -> Verdict
     LifecycleVerdict { rule: rule.id.clone(), says }
 }
 
+/// What a deed costs that is done when it is due, or now where it is overdue; `None` of a marker.
+fn cost(prices: &Prices, terms: Terms, version: &Facts, (due, now): (Due, Timestamp)) -> Option<DeedCost> {
+    let (bytes, class) = (version.size?, version.class);
+    let days = terms.calendar.days_between(version.since, due.at.max(now));
+    Some(match due.act {
+        LifecycleAct::Transition(to) => prices.moved(class, to, bytes, days),
+        LifecycleAct::Expire if !terms.loses(version) => prices.hidden(class, bytes),
+        _ => prices.removed(class, bytes, days),
+    })
+}
+
 impl ObjectStore {
     /// Says of each version of a key and of each of its uploads what each of the bucket's rules does about it.
-    pub async fn explain_lifecycle(&self, name: &BucketName, key: &ObjectKey) -> Result<LifecycleExplained> {
+    /// At these prices.
+    pub async fn explain_lifecycle(
+        &self,
+        name: &BucketName,
+        key: &ObjectKey,
+        prices: &Prices,
+    ) -> Result<LifecycleExplained> {
         let view = self.view(name).await?;
         let lifecycle = self.lifecycle_at(&view).await?.ok_or(Error::NoSuchConfiguration)?;
         let calendar = self.calendar();
-        let versioning = view.config.versioning;
+        let (versioning, now) = (view.config.versioning, self.clock.now());
         let terms = Terms { calendar, versioning, minimum: lifecycle.minimum };
         let acting = KeyRules::of(&lifecycle, (calendar, versioning), key.as_str());
         let (mut explained, mut more) = (Vec::new(), false);
@@ -103,6 +124,7 @@ impl ObjectStore {
             let place = above.place(&facts, version.below);
             let rules = lifecycle.rules().iter();
             let says = |rule: &LifecycleRule| judge_all(rule, terms, &facts, &place);
+            let due = acting.due(&facts, &place);
             explained.push(VersionExplained {
                 version: row.shown(view.config.versioning).map_or_else(String::new, |name| name.to_string()),
                 place: place.since.map_or(LifecyclePlace::Current, LifecyclePlace::Noncurrent),
@@ -112,7 +134,8 @@ impl ObjectStore {
                 class: facts.class,
                 hold: facts.hold,
                 rules: rules.map(|rule| verdict(key, rule, || says(rule))).collect(),
-                first: acting.due(&facts, &place).map(|due| due.rule),
+                first: due.map(|due| due.rule),
+                cost: due.and_then(|due| cost(prices, terms, &facts, (due, now))),
             });
             above.pass(&facts);
         }
@@ -132,6 +155,7 @@ impl ObjectStore {
                 hold: LifecycleHold::None,
                 rules: rules.map(|rule| verdict(key, rule, || judge_upload(rule, calendar, begun))).collect(),
                 first: acting.upload_due(begun).map(|due| due.rule),
+                cost: None,
             });
         }
         if explained.is_empty() {

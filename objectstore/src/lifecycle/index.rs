@@ -42,7 +42,9 @@ impl Facts {
         };
         let size = row.stored.as_ref().map(|stored| stored.size().get());
         let class = row.stored.as_ref().map(|stored| stored.class).unwrap_or_default();
-        Self { modified: row.modified, size, tags: beside.tags.clone(), hold, null: row.null, class }
+        // Of what was moved without a vault nothing says when.
+        let since = row.cold().and_then(|cold| cold.archive).map_or(row.modified, |archive| archive.created);
+        Self { modified: row.modified, size, tags: beside.tags.clone(), hold, null: row.null, class, since }
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     /// It is the key's null version.
     pub(crate) null: bool,
     pub(crate) class: StorageClass,
+    /// Since when it is in that, as far as that is known; no rule asks.
+    pub(crate) since: Timestamp,
 }
 
 /// How a version stands among those of its key.
@@ -226,7 +228,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Whether a version is gone when it expires: a marker takes the place of the null version, and hides any other.
-    fn loses(self, version: &Facts) -> bool {
+    pub(super) fn loses(self, version: &Facts) -> bool {
         match self.versioning {
             Versioning::Off => true,
             Versioning::Suspended => version.null,
@@ -351,6 +353,11 @@ impl<'r> KeyRules<'r> {
         let rules = lifecycle.rules().iter().enumerate();
         let rules = rules.filter(|(_, rule)| rule.enabled && key.starts_with(rule.filter.prefix())).collect();
         Self { rules, terms: Terms { calendar, minimum: lifecycle.minimum, versioning } }
+    }
+
+    /// Whole days from one moment to another.
+    pub(crate) fn days_between(&self, from: Timestamp, to: Timestamp) -> u32 {
+        self.terms.calendar.days_between(from, to)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Limits: rows of one page are held.
 
 use crate::record::ObjectRow;
-use crate::tables;
+use crate::{VersionId, tables};
 use bytes::Bytes;
 use engine::Result;
 use engine::catalog::record::Record;
@@ -16,6 +16,7 @@ const ID_LEN: usize = 16;
 /// A version, and whether there is an older one of its key.
 pub(crate) struct Version {
     pub(crate) key: String,
+    pub(crate) id: VersionId,
     /// An error: it is damaged.
     pub(crate) row: Result<ObjectRow>,
     pub(crate) below: bool,
@@ -44,7 +45,7 @@ impl<'s> Versions<'s> {
         let Some((raw, row)) = self.rows.pop_front() else { return Ok(None) };
         let of_key = |raw: &Bytes| raw.slice(..raw.len().saturating_sub(ID_LEN));
         let below = self.rows.front().is_some_and(|(other, _)| of_key(other) == of_key(&raw));
-        let (key, _) = tables::read_version(&raw)?;
-        Ok(Some(Version { key, row: ObjectRow::from_bytes(&row), below }))
+        let (key, id) = tables::read_version(&raw)?;
+        Ok(Some(Version { key, id, row: ObjectRow::from_bytes(&row), below }))
     }
 }

@@ -32,6 +32,7 @@ pub use damage::LifecycleDamage;
 pub use explain::{LifecycleExplained, LifecyclePlace, LifecycleVerdict, VersionExplained};
 pub use index::Expiry;
 pub use judge::{LifecycleAct, LifecycleHold, LifecycleWhyNot};
+pub(crate) use keys::Versions;
 pub use preview::{LifecyclePreview, PreviewAfter, PreviewRow};
 pub(crate) use run::Turns;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What rules would do until a day to come, counted by moment and rule: a bucket's keys simulated one by one, a page at a time.
+//! What rules would do until a day to come, counted and priced by moment and rule: a bucket's keys simulated one by one, a page at a time.
 //!
 //! # Limits
 //! [`BATCH`] versions or uploads a page, but for a key with more; [`HELD`] versions of one key: one with more is named and left out, as one with a damaged version is.
@@ -6,9 +6,10 @@
 use super::judge::{Facts, KeyRules, LifecycleAct};
 use super::keys::Versions;
 use super::simulate::{Step, simulate};
+use crate::price::{DeedCost, Prices};
 use crate::record::UploadRow;
 use crate::store::View;
-use crate::{BucketName, Error, Lifecycle, ObjectKey, ObjectStore, Result, tables};
+use crate::{BucketName, Error, Lifecycle, ObjectKey, ObjectStore, Result, StorageClass, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, prefix_end};
@@ -72,6 +73,8 @@ pub struct PreviewRow {
     pub bytes: u64,
     /// Of those, bytes that are gone then and not just hidden.
     pub freed_bytes: u64,
+    /// What it costs once, and a month before and after. Markers and uploads cost nothing here.
+    pub cost: DeedCost,
 }
 
 /// A page of a preview.
@@ -89,21 +92,44 @@ pub struct LifecyclePreview {
     pub next: Option<PreviewAfter>,
 }
 
-type Sums = BTreeMap<(Timestamp, usize, LifecycleAct), (u64, u64, u64)>;
+#[derive(Default)]
+struct Sum {
+    count: u64,
+    bytes: u64,
+    freed: u64,
+    cost: DeedCost,
+}
 
-fn add(sums: &mut Sums, step: &Step) {
-    let (count, bytes, freed) = sums.entry((step.at, step.rule, step.act)).or_default();
-    *count += 1;
-    *bytes += step.bytes;
-    *freed += if step.frees { step.bytes } else { 0 };
+struct Sums<'p> {
+    prices: &'p Prices,
+    all: BTreeMap<(Timestamp, usize, LifecycleAct), Sum>,
+}
+
+impl Sums<'_> {
+    fn add(&mut self, step: &Step) {
+        let (class, days) = step.from;
+        let cost = match step.act {
+            LifecycleAct::Transition(to) => self.prices.moved(class, to, step.bytes, days),
+            LifecycleAct::RemoveMarker | LifecycleAct::AbortUpload => DeedCost::default(),
+            // A marker among noncurrent versions has no bytes and no class.
+            _ if !step.stored => DeedCost::default(),
+            _ if step.frees => self.prices.removed(class, step.bytes, days),
+            _ => self.prices.hidden(class, step.bytes),
+        };
+        let sum = self.all.entry((step.at, step.rule, step.act)).or_default();
+        sum.count += 1;
+        sum.bytes += step.bytes;
+        sum.freed += if step.frees { step.bytes } else { 0 };
+        sum.cost += cost;
+    }
 }
 
 impl ObjectStore {
-    /// A page of what a bucket's rules, or these ones, do between two moments.
+    /// A page of what a bucket's rules, or these ones, do between two moments, at these prices.
     pub async fn preview_lifecycle(
         &self,
         name: &BucketName,
-        rules: Option<&Lifecycle>,
+        (rules, prices): (Option<&Lifecycle>, &Prices),
         span: (Timestamp, Timestamp),
         after: Option<&PreviewAfter>,
     ) -> Result<LifecyclePreview> {
@@ -113,7 +139,7 @@ impl ObjectStore {
             None => self.lifecycle_at(&view).await?.ok_or(Error::NoSuchConfiguration)?,
         };
         let mut page = LifecyclePreview::default();
-        let mut sums = Sums::new();
+        let mut sums = Sums { prices, all: BTreeMap::new() };
         let from = after.map_or_else(Bytes::new, |after| after.from.clone());
         page.next = if after.is_some_and(|after| after.uploads) {
             self.preview_uploads(&view, &lifecycle, (span, from), (&mut page, &mut sums)).await?
@@ -121,10 +147,11 @@ impl ObjectStore {
             self.preview_versions(&view, &lifecycle, (span, from), (&mut page, &mut sums)).await?
         };
         page.rows = sums
+            .all
             .into_iter()
-            .map(|((at, rule, act), (count, bytes, freed_bytes))| {
+            .map(|((at, rule, act), Sum { count, bytes, freed: freed_bytes, cost })| {
                 let rule = lifecycle.rules().get(rule).map(|rule| rule.id.clone()).unwrap_or_default();
-                PreviewRow { at, rule, act, count, bytes, freed_bytes }
+                PreviewRow { at, rule, act, count, bytes, freed_bytes, cost }
             })
             .collect();
         Ok(page)
@@ -135,7 +162,7 @@ impl ObjectStore {
         view: &View,
         lifecycle: &Lifecycle,
         (span, start): ((Timestamp, Timestamp), Bytes),
-        (page, sums): (&mut LifecyclePreview, &mut Sums),
+        (page, sums): (&mut LifecyclePreview, &mut Sums<'_>),
     ) -> Result<Option<PreviewAfter>> {
         let all = Scan { start, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
         let mut rows = Versions::new(&*view.snapshot, all);
@@ -159,7 +186,7 @@ impl ObjectStore {
             if damaged || too_many {
                 page.left_out.push(version.key.clone());
             } else if !rules.is_empty() {
-                simulate(&rules, view.config.versioning, &mut held, span, |step| add(sums, &step));
+                simulate(&rules, view.config.versioning, &mut held, span, |step| sums.add(&step));
             }
             if page.seen >= BATCH {
                 let from = prefix_end(&tables::versions_of(&ObjectKey::parse(&version.key)?));
@@ -174,7 +201,7 @@ impl ObjectStore {
         view: &View,
         lifecycle: &Lifecycle,
         ((from, until), start): ((Timestamp, Timestamp), Bytes),
-        (page, sums): (&mut LifecyclePreview, &mut Sums),
+        (page, sums): (&mut LifecyclePreview, &mut Sums<'_>),
     ) -> Result<Option<PreviewAfter>> {
         let scan = Scan { start, ..Scan::prefix(tables::UPLOADS, b"", 1_000) };
         let found = view.snapshot.scan(scan.clone()).await?;
@@ -190,7 +217,16 @@ impl ObjectStore {
             let due = rules.upload_due(row.initiated);
             if let Some(due) = due.filter(|due| due.at <= until) {
                 let at = due.at.max(from);
-                add(sums, &Step { at, act: due.act, rule: due.rule, bytes: 0, frees: true });
+                let from = (StorageClass::Standard, 0);
+                sums.add(&Step {
+                    at,
+                    act: due.act,
+                    rule: due.rule,
+                    bytes: 0,
+                    stored: false,
+                    frees: true,
+                    from,
+                });
             }
         }
         Ok(scan.behind(&found).map(|behind| PreviewAfter { uploads: true, from: behind.start }))

@@ -3,7 +3,7 @@
 //! Limits: what one key has of versions is held; a call has as many steps as versions and the markers that expiration adds.
 
 use super::judge::{Above, Due, Facts, KeyRules, LifecycleAct};
-use crate::Versioning;
+use crate::{StorageClass, Versioning};
 use engine::clock::Timestamp;
 
 /// One thing that will be done.
@@ -15,8 +15,12 @@ pub(crate) struct Step {
     pub(crate) rule: usize,
     /// Bytes that the version has; 0 of a marker.
     pub(crate) bytes: u64,
+    /// It is no marker.
+    pub(crate) stored: bool,
     /// Whether those bytes are gone then, and not just hidden.
     pub(crate) frees: bool,
+    /// The class that it is in, for so many whole days.
+    pub(crate) from: (StorageClass, u32),
 }
 
 /// Tells what will be done to the versions of a key, newest first, from a moment until another one.
@@ -52,12 +56,16 @@ pub(crate) fn simulate(
             let version = &versions[*place];
             let gone = versioning == Versioning::Off || version.null && versioning != Versioning::Enabled;
             let frees = !moved && (!expires || gone);
-            let bytes = version.size.unwrap_or(0);
-            tell(Step { at: now, act: due.act, rule: due.rule, bytes, frees });
+            let from = (version.class, rules.days_between(version.since, now));
+            let (bytes, stored) = (version.size.unwrap_or(0), version.size.is_some());
+            tell(Step { at: now, act: due.act, rule: due.rule, bytes, stored, frees, from });
         }
         if removed.is_empty() && shifts {
             for (place, due) in &together {
-                versions[*place].class = due.act.class().unwrap_or(versions[*place].class);
+                let version = &mut versions[*place];
+                if let Some(class) = due.act.class() {
+                    (version.class, version.since) = (class, now);
+                }
             }
         } else if removed.is_empty() {
             expire(versioning, versions, now);

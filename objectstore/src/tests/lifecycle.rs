@@ -1,8 +1,10 @@
 //! Rules act on what they match, when its time has come, and on nothing else: index, walk, deeds and preview over a whole store.
 
+use super::cost::monthly;
 use super::dice::{Dice, seeds};
 use super::lock::{in_days, of};
 use crate::lifecycle::{Phase, Walk};
+use crate::price::{Money, Prices};
 use crate::record::ObjectRow;
 use crate::world::{World, bytes, key};
 use crate::{
@@ -470,7 +472,8 @@ async fn a_damaged_version_holds_up_no_other_and_a_moved_one_is_not_removed() {
     world.catalog.commit(commit).await.unwrap();
     midnights(&world, 4);
     let now = world.clock.now();
-    let page = world.store.preview_lifecycle(&name, None, (now, now), None).await.unwrap();
+    let page =
+        world.store.preview_lifecycle(&name, (None, &Prices::default()), (now, now), None).await.unwrap();
     assert_eq!((page.left_out, page.damaged), (vec!["a".to_owned()], vec!["a".to_owned()]));
     assert_eq!(run(&world, &name).await.noncurrent, 1);
     assert_eq!(world.rows(partition, tables::VERSIONS).await, 5);
@@ -480,11 +483,15 @@ async fn a_damaged_version_holds_up_no_other_and_a_moved_one_is_not_removed() {
 /// What the deeds of one midnight come to.
 type Sums = BTreeMap<Timestamp, LifecycleRun>;
 
-async fn previewed(world: &World, name: &BucketName, until: Timestamp) -> Sums {
-    let (mut sums, mut after) = (Sums::new(), None);
+async fn previewed(world: &World, name: &BucketName, until: Timestamp) -> (Sums, Money) {
+    let (mut sums, mut saving, mut after) = (Sums::new(), Money::ZERO, None);
     let from = world.clock.now();
     loop {
-        let page = world.store.preview_lifecycle(name, None, (from, until), after.as_ref()).await.unwrap();
+        let page = world
+            .store
+            .preview_lifecycle(name, (None, &Prices::default()), (from, until), after.as_ref())
+            .await
+            .unwrap();
         assert!(page.left_out.is_empty());
         for row in page.rows {
             let sum = sums.entry(row.at).or_default();
@@ -499,10 +506,11 @@ async fn previewed(world: &World, name: &BucketName, until: Timestamp) -> Sums {
                 }
             }
             sum.bytes += row.freed_bytes;
+            saving += row.cost.monthly_saving();
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return sums,
+            None => return (sums, saving),
         }
     }
 }
@@ -572,7 +580,8 @@ async fn compare(seed: u64, versioning: Versioning, operations: usize) {
     set(&world, &name, mixed_rules()).await;
     mixed(&world, &name, &dice, operations / 2).await;
     let until = world.clock.now().plus(DAY * 40);
-    let foretold = previewed(&world, &name, until).await;
+    let (foretold, saving) = previewed(&world, &name, until).await;
+    let before = monthly(&world, &name).await;
     let mut happened = Sums::new();
     let mut note = |at: Timestamp, run: LifecycleRun| {
         if run.deeds() > 0 {
@@ -593,7 +602,13 @@ async fn compare(seed: u64, versioning: Versioning, operations: usize) {
     }
     assert_eq!(happened, foretold, "seed {seed}, {versioning:?}");
     assert!(foretold.len() > 5, "seed {seed}: {foretold:?}");
-    let left = previewed(&world, &name, until).await;
+    assert_eq!(
+        before - saving,
+        monthly(&world, &name).await,
+        "seed {seed}, {versioning:?}: to the last grain"
+    );
+    assert!(saving != Money::ZERO, "seed {seed}");
+    let (left, _) = previewed(&world, &name, until).await;
     assert!(left.is_empty(), "seed {seed}: {left:?}");
 }
 
@@ -713,7 +728,7 @@ async fn what_rules_do_is_in_the_buckets_access_log() {
 async fn an_explanation_says_which_rule_acts_when_and_why_not_the_others() {
     let world = World::new(410).await;
     let name = world.create("bkt", Versioning::Enabled).await;
-    let missing = world.store.explain_lifecycle(&name, &key("k")).await;
+    let missing = world.store.explain_lifecycle(&name, &key("k"), &Prices::default()).await;
     assert!(matches!(missing, Err(Error::NoSuchConfiguration)));
     set(
         &world,
@@ -724,7 +739,7 @@ async fn an_explanation_says_which_rule_acts_when_and_why_not_the_others() {
     world.put(&name, "k", "old").await;
     world.put(&name, "k", "new").await;
     world.begin(&name, "k").await;
-    let explained = world.store.explain_lifecycle(&name, &key("k")).await.unwrap();
+    let explained = world.store.explain_lifecycle(&name, &key("k"), &Prices::default()).await.unwrap();
     assert_eq!(explained.versions.len(), 3);
     let current = &explained.versions[0];
     assert_eq!((current.place, current.first), (LifecyclePlace::Current, Some(1)));
@@ -741,8 +756,14 @@ async fn an_explanation_says_which_rule_acts_when_and_why_not_the_others() {
     assert_eq!((upload.place, upload.first), (LifecyclePlace::Upload, Some(4)));
     assert!(explained.walking_since.is_some());
     work(&world).await;
-    assert_eq!(world.store.explain_lifecycle(&name, &key("k")).await.unwrap().walking_since, None);
-    assert!(matches!(world.store.explain_lifecycle(&name, &key("none")).await, Err(Error::NoSuchKey { .. })));
+    assert_eq!(
+        world.store.explain_lifecycle(&name, &key("k"), &Prices::default()).await.unwrap().walking_since,
+        None
+    );
+    assert!(matches!(
+        world.store.explain_lifecycle(&name, &key("none"), &Prices::default()).await,
+        Err(Error::NoSuchKey { .. })
+    ));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod charges;
 mod cold;
 mod cold_ends;
 mod copy;
+mod cost;
 mod crash;
 mod create;
 mod dedup;

@@ -2,6 +2,7 @@
 
 use super::lifecycle::{days, midnights, moves, noncurrent, run, set};
 use super::lock::{in_days, of};
+use crate::price::Prices;
 use crate::world::{World, bytes, key};
 use crate::{
     BucketName, CompleteRequest, CompletedPart, CreateUpload, Error, Expect, GetRequest, Lifecycle,
@@ -100,9 +101,9 @@ async fn small_objects_stay_where_they_are_unless_the_rule_or_the_bucket_says_ot
     midnights(&world, 1);
     assert_eq!(run(&world, &name).await.transitions, 1);
     assert_eq!(class(&world, &name, "small").await, StorageClass::Standard);
-    let explained = world.store.explain_lifecycle(&name, &key("small")).await.unwrap();
+    let explained = world.store.explain_lifecycle(&name, &key("small"), &Prices::default()).await.unwrap();
     assert_eq!(explained.versions[0].rules[0].says, Err(LifecycleWhyNot::TooSmall));
-    let explained = world.store.explain_lifecycle(&name, &key("large")).await.unwrap();
+    let explained = world.store.explain_lifecycle(&name, &key("large"), &Prices::default()).await.unwrap();
     assert_eq!(explained.versions[0].rules[0].says, Err(LifecycleWhyNot::InClass));
     // By the bucket, of what is archived alone.
     for (to, moved) in [(StorageClass::GlacierIr, 0), (StorageClass::Glacier, 1)] {
@@ -110,8 +111,11 @@ async fn small_objects_stay_where_they_are_unless_the_rule_or_the_bucket_says_ot
         rules.minimum = TransitionMinimum::Varies;
         world.store.set_lifecycle(&name, Some(&rules)).await.unwrap();
         let until = world.clock.now().plus(crate::DAY);
-        let page =
-            world.store.preview_lifecycle(&name, None, (world.clock.now(), until), None).await.unwrap();
+        let page = world
+            .store
+            .preview_lifecycle(&name, (None, &Prices::default()), (world.clock.now(), until), None)
+            .await
+            .unwrap();
         assert_eq!(page.rows.iter().map(|row| row.count).sum::<u64>(), moved, "{to}");
         assert!(page.rows.iter().all(|row| row.act == LifecycleAct::Transition(to) && row.freed_bytes == 0));
         assert_eq!(run(&world, &name).await.transitions, moved, "{to}");
@@ -151,7 +155,11 @@ async fn what_is_gone_for_good_at_a_midnight_is_not_moved_before_and_the_preview
         set(&world, &name, vec![moves("", &[(2, StorageClass::Glacier)], 0), days("", 2)]).await;
         world.put(&name, "k", bytes(1, 9_000)).await;
         let (now, until) = (world.clock.now(), world.clock.now().plus(crate::DAY * 4));
-        let page = world.store.preview_lifecycle(&name, None, (now, until), None).await.unwrap();
+        let page = world
+            .store
+            .preview_lifecycle(&name, (None, &Prices::default()), (now, until), None)
+            .await
+            .unwrap();
         let said = page.rows.iter().filter(|row| row.act.class().is_some()).map(|row| row.count).sum::<u64>();
         midnights(&world, 3);
         let done = run(&world, &name).await;

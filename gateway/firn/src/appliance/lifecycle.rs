@@ -1,10 +1,12 @@
 //! Lifecycle rules at the admin door: what they would do, why, and that it be done now.
 
+use super::cost::shown;
 use super::status::admin_error;
 use crate::report::finding::Finding;
 use crate::report::status::{DamagedRules, Lifecycles};
 use crate::report::time::json_time;
 use engine::clock::Timestamp;
+use objectstore::price::Prices;
 use objectstore::{
     BucketName, Error, LifecycleDamage, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey,
     ObjectStore, PreviewAfter, StorageClass, VersionExplained,
@@ -81,7 +83,7 @@ fn failed(error: Error) -> AdminError {
 
 /// `{"action": "preview" | "explain" | "run", "bucket": NAME, …}`.
 pub(super) async fn answer(
-    store: &ObjectStore,
+    (store, prices): (&ObjectStore, &Prices),
     now: Timestamp,
     request: LifecycleRequest,
 ) -> Result<Value, AdminError> {
@@ -94,7 +96,7 @@ pub(super) async fn answer(
             let span = (from, Timestamp::from_millis(until_ms));
             let bucket = parse(&bucket)?;
             let page = store
-                .preview_lifecycle(&bucket, rules.as_ref(), span, after.as_ref())
+                .preview_lifecycle(&bucket, (rules.as_ref(), prices), span, after.as_ref())
                 .await
                 .map_err(failed)?;
             let state = store.lifecycle_state(&bucket).await.map_err(failed)?;
@@ -110,11 +112,17 @@ pub(super) async fn answer(
                         "count": row.count,
                         "bytes": row.bytes,
                         "freed_bytes": row.freed_bytes,
+                        // Exact: whoever adds pages up rounds at the end.
+                        "transition_requests": row.cost.transition_requests.exact(),
+                        "early_deletion": row.cost.early_deletion.exact(),
+                        "monthly_before": row.cost.monthly_before.exact(),
+                        "monthly_after": row.cost.monthly_after.exact(),
                     })
                 })
                 .collect();
             Ok(json!({
                 "from_ms": from.as_millis(),
+                "currency": prices.currency,
                 "rows": rows,
                 "seen": page.seen,
                 "left_out": page.left_out,
@@ -125,11 +133,11 @@ pub(super) async fn answer(
         }
         LifecycleRequest::Explain { bucket, key } => {
             let key = ObjectKey::parse(&key).map_err(failed)?;
-            let explained = store.explain_lifecycle(&parse(&bucket)?, &key).await.map_err(failed)?;
+            let explained = store.explain_lifecycle(&parse(&bucket)?, &key, prices).await.map_err(failed)?;
             Ok(json!({
                 "bucket": bucket,
                 "key": key.as_str(),
-                "versions": explained.versions.iter().map(version).collect::<Vec<_>>(),
+                "versions": explained.versions.iter().map(|one| version(one, prices)).collect::<Vec<_>>(),
                 "more": explained.more,
                 "walking_since": json_time(explained.walking_since),
             }))
@@ -156,7 +164,7 @@ pub(super) async fn answer(
     }
 }
 
-fn version(explained: &VersionExplained) -> Value {
+fn version(explained: &VersionExplained, prices: &Prices) -> Value {
     let (place, since) = match explained.place {
         LifecyclePlace::Current => ("current", None),
         LifecyclePlace::Noncurrent(since) => ("noncurrent", Some(since)),
@@ -179,6 +187,7 @@ fn version(explained: &VersionExplained) -> Value {
         "legal_hold": hold,
         "retain_until": json_time(until),
         "acts": first.map(verdict),
+        "cost": explained.cost.as_ref().map(|cost| shown(cost, prices)),
         "rules": explained.rules.iter().map(verdict).collect::<Vec<_>>(),
     })
 }

@@ -10,6 +10,7 @@ mod audit;
 mod banner;
 mod buckets;
 mod catalog_copy;
+mod cost;
 mod dedup;
 mod descriptors;
 mod events;

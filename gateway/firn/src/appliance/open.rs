@@ -25,6 +25,7 @@ use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
 use engine::worker::{Registry, Worker};
+use objectstore::price::Prices;
 use objectstore::{Components, ObjectStore, TrailSink};
 use security::audit::{self, Audit};
 use security::identity::{self, Identities};
@@ -64,6 +65,8 @@ pub(crate) struct Appliance {
     pub(crate) backup: Option<Arc<Backup>>,
     /// What the configuration wants of the backup, whether or not it runs.
     pub(crate) backup_plan: Option<Plan>,
+    /// What classes cost.
+    pub(crate) prices: Prices,
     pub(crate) workers: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -237,6 +240,7 @@ impl Appliance {
             pool_dir,
             backup,
             backup_plan: config.backup.clone(),
+            prices: config.prices.clone(),
             workers,
             started: clock.now(),
             started_boot: clock.boottime(),

@@ -1,7 +1,7 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
-use super::{dedup, lifecycle, quotas, vault_door};
+use super::{cost, dedup, lifecycle, quotas, vault_door};
 use crate::doors::Door;
 use crate::report::status::{
     self, Asked, Backup, Basics, Because, Disk, Doors, Events, Keys, OnOff, Pool, Remote, Repair, Status,
@@ -336,12 +336,18 @@ impl Facts {
         } else {
             "larger objects lie encrypted in segment files of the local pool"
         };
+        let prices = &self.appliance.prices;
         Ok(json!({
             "bucket": bucket,
             "key": key,
             "version_id": info.version.map(|version| version.to_string()),
             "storage_class": info.class.to_string(),
             "size_bytes": info.size,
+            "price": {
+                "currency": prices.currency,
+                "gb_month": prices.of(info.class).gb_month,
+                "monthly": prices.month(info.class, info.size.get()),
+            },
             "copies": copies,
             "copies_whole": whole,
             "why": format!("{why}; {}", self.why_so_many(inline, &info.class.to_string())),
@@ -443,11 +449,14 @@ impl StatusSource for Facts {
                 AdminCall::Dedup { request } => dedup::answer(&self.appliance.store, read(request)?).await,
                 AdminCall::Lifecycle { request } => {
                     Box::pin(lifecycle::answer(
-                        &self.appliance.store,
+                        (&self.appliance.store, &self.appliance.prices),
                         self.appliance.clock.now(),
                         read(request)?,
                     ))
                     .await
+                }
+                AdminCall::Cost { request } => {
+                    cost::answer(&self.appliance.store, &self.appliance.prices, read(request)?).await
                 }
                 AdminCall::Zone { request } => self.zone(read(request)?).await,
                 AdminCall::Backup { request } => self.back_up(read(request)?).await,

@@ -17,6 +17,7 @@
 
 mod appliance;
 mod audit;
+mod cost;
 mod identity;
 mod kms;
 mod lifecycle;
@@ -31,6 +32,7 @@ pub(crate) use appliance::{
     ZoneAdd, ZoneName, ZoneReplace,
 };
 pub(crate) use audit::{Audit, AuditKeys, AuditSearch, AuditTail, AuditVerify, EventFilter, Span, When};
+pub(crate) use cost::Cost;
 pub(crate) use identity::{
     Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Login, Membership, Password,
     Policy, PolicyCreation, Removal, Role, RoleCreation, User,
@@ -131,6 +133,8 @@ pub(crate) enum ClientVerb {
     Share(Connected<Share>),
     /// Say where an object's bytes lie, and why.
     Where(Where),
+    /// Say what is stored, by class, and what that costs a month.
+    Cost(Cost),
     /// Limit how much buckets and prefixes may hold.
     #[command(subcommand)]
     Quota(Quota),

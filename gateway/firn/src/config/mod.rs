@@ -4,6 +4,7 @@
 //! and what is allowed.
 
 mod memory;
+mod prices;
 mod raw;
 mod remote;
 mod tls;
@@ -22,10 +23,12 @@ use crate::exit::Failure;
 use crate::text::{parse_address, parse_duration, parse_size};
 use crate::tls::Wish;
 use engine::unit::ByteCount;
+use objectstore::price::Prices;
 use objectstore::{LogOptions, ObjectOwnership};
 use raw::Raw;
 use security::form::LegacyForms;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) backup: Option<Plan>,
     /// Vaults, where there are to be any.
     pub(crate) vaults: Option<VaultConfig>,
+    /// What classes cost.
+    pub(crate) prices: Prices,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -197,14 +202,15 @@ fn refuse_one_address(config: &Config) -> Result<(), Failure> {
 }
 
 fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        Failure::usage(format!(
-            "read the configuration {}, line {line}: {}",
-            path.display(),
-            error.message().trim()
-        ))
-    })
+    let refused = |at: Option<Range<usize>>, why: &str| {
+        let line = at.map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        Failure::usage(format!("read the configuration {}, line {line}: {}", path.display(), why.trim()))
+    };
+    let raw: Raw = toml::from_str(text).map_err(|error| refused(error.span(), error.message()))?;
+    match raw.class.misplaced() {
+        Some((at, why)) => Err(refused(Some(at), &why)),
+        None => Ok(raw),
+    }
 }
 
 fn bad(file: &Path, key: &str, why: &str) -> Failure {
@@ -287,6 +293,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         })?,
         backup: backup(raw.backup, &bad)?,
         vaults: vaults::vaults(&raw.vault, raw.medium, &bad)?,
+        prices: prices::prices(raw.price, &raw.class),
         log: Log { filter: raw.log.level, format },
     })
 }

@@ -1,5 +1,6 @@
 //! The file as it is written, before anything in it is believed.
 
+use super::prices::{Classes, Price};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub(super) struct Raw {
     pub(super) log: Log,
     pub(super) vault: Vault,
     pub(super) medium: Vec<Medium>,
+    pub(super) price: Price,
+    pub(super) class: Classes,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -128,7 +128,13 @@ fn the_documentations_files_are_read() {
     let page = include_str!("../../../../docs/cli.md");
     let whole = page.split("```toml\n").nth(1).and_then(|rest| rest.split_once("```")).unwrap().0;
     let raw: super::raw::Raw = toml::from_str(whole).unwrap_or_else(|error| panic!("{error}"));
-    let said = format!("{raw:?}");
+    let classes = format!("{:?}", raw.class);
+    let said = format!("{raw:?}").replace(&classes, "");
+    // Each key of a price stands at some class.
+    for key in classes.match_indices(": None").map(|(at, _)| classes[..at].rsplit([' ', '{']).next().unwrap())
+    {
+        assert!(classes.contains(&format!("{key}: Some")), "docs/cli.md has no {key}");
+    }
     // The other kinds of TLS and of a topic's secret are alternatives of what stands there.
     for unsaid in said.match_indices(": None").map(|(at, _)| said[..at].rsplit([' ', '{']).next().unwrap()) {
         let alternatives = [
@@ -404,4 +410,72 @@ fn a_terminal_shows_no_request_lines_unless_they_are_asked_for() {
     assert!(shows_requests(&unsaid, false));
     let asked = Overrides { log: Some("info".to_owned()), ..Overrides::default() };
     assert!(shows_requests(&load(None, &asked).unwrap().log, true));
+}
+
+#[test]
+fn prices_are_awss_list_with_what_is_said() {
+    use objectstore::StorageClass::{DeepArchive, Glacier, IntelligentTiering, StandardIa};
+    use objectstore::price::{Prices, Retrieval};
+    assert_eq!(load_text("", &Overrides::default()).unwrap().prices, Prices::default());
+    let text = r#"
+[price]
+currency = "€"
+[class.STANDARD_IA.price]
+gb-month = 0.0111
+puts = "0.02"
+gets = 1
+transitions = 0
+retrieval = 0.5
+minimum-days = 0
+minimum-size = "64KiB"
+[class.INTELLIGENT_TIERING.price]
+watched = 0.001
+[class.GLACIER.price.expedited]
+gb = 0.04
+[class.DEEP_ARCHIVE.price]
+minimum-days = 365
+overhead = "16KiB"
+overhead-standard = "0"
+bulk = { requests = "0.5" }
+"#;
+    let prices = load_text(text, &Overrides::default()).unwrap().prices;
+    assert_eq!(prices.currency, "€");
+    let rare = prices.of(StandardIa);
+    let rates = [rare.gb_month, rare.puts, rare.gets, rare.transitions].map(|rate| rate.to_string());
+    assert_eq!(rates, ["0.0111", "0.02", "1.00", "0.00"]);
+    assert_eq!((rare.minimum_days, rare.minimum_bytes), (0, 64 << 10));
+    assert_eq!(rare.retrieval, Retrieval::AtOnce("0.5".parse().unwrap()));
+    assert_eq!(prices.of(IntelligentTiering).watched.to_string(), "0.001");
+    let deep = prices.of(DeepArchive);
+    assert_eq!((deep.minimum_days, deep.overhead_bytes, deep.overhead_standard_bytes), (365, 16 << 10, 0));
+    let Retrieval::Restored { expedited: None, bulk, .. } = deep.retrieval else { panic!("{deep:?}") };
+    assert_eq!((bulk.gb.to_string(), bulk.requests.to_string()), ("0.0025".to_owned(), "0.50".to_owned()));
+    let Retrieval::Restored { expedited: Some(fast), .. } = prices.of(Glacier).retrieval else { panic!() };
+    assert_eq!((fast.gb.to_string(), fast.requests.to_string()), ("0.04".to_owned(), "10.00".to_owned()));
+}
+
+#[test]
+fn a_price_that_makes_no_sense_is_refused_with_its_line() {
+    for (text, line, says) in [
+        ("[class.STANDARD.price]\ngb-month = -1", 2, "it is not from 0 to 10000"),
+        ("[class.STANDARD.price]\ngb-month = \"cheap\"", 2, "cheap: it is not"),
+        ("[class.STANDARD.price]\ngb-month = 1e-10", 2, "at most nine decimals"),
+        ("[class.STANDARD.price]\ngb-month = nan", 2, "NaN: it is not"),
+        ("[class.STANDARD.price]\ngb-month = 10001", 2, "it is not"),
+        ("[class.STANDARD.price]\ngb-month = true", 2, "an amount as 0.0125"),
+        ("[class.STANDARD.price]\nputs = 1\ngb = 1", 3, "unknown field `gb`"),
+        ("[class.STANDARD]\nprices = 1", 2, "unknown field `prices`"),
+        ("\n[class.COLD.price]\ngb-month = 1", 2, "unknown field `COLD`"),
+        ("[class.GLACIER.price]\nminimum-days = 3651", 2, "3651 is not in 0..=3650"),
+        ("[class.GLACIER.price]\nminimum-size = \"2GiB\"", 2, "2GiB is not from 0 to 1GiB"),
+        ("[class.GLACIER.price]\nputs = 1\nretrieval = 1", 3, "GLACIER.price.retrieval: what is archived"),
+        ("[class.STANDARD_IA.price]\nbulk = { gb = 1 }", 2, "STANDARD_IA.price.bulk: only what is archived"),
+        ("[class.DEEP_ARCHIVE.price.expedited]\ngb = 1", 1, "it has no such tier"),
+        ("[class.STANDARD.price]\nwatched = 1", 2, "only INTELLIGENT_TIERING watches"),
+        ("[price]\ncurrency = \"\"", 2, "is not 1 to 8 letters"),
+        ("[price]\ncurrency = \"US DOLLAR\"", 2, "is not 1 to 8 letters"),
+    ] {
+        let error = load_text(text, &Overrides::default()).unwrap_err();
+        assert!(error.contains(&format!("line {line}: ")) && error.contains(says), "{text:?}: {error}");
+    }
 }

@@ -11,7 +11,8 @@ use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use engine::blob::Short;
 use engine::unit::ByteCount;
-use objectstore::ObjectOwnership;
+use objectstore::price::Prices;
+use objectstore::{ObjectOwnership, StorageClass};
 use security::form::LegacyForms;
 use serde::Serialize;
 use std::ffi::OsStr;
@@ -138,6 +139,9 @@ struct ConfigReport {
     access_logs_every_ms: u64,
     backup: Option<String>,
     backup_every_ms: Option<u64>,
+    currency: String,
+    /// Classes whose price is not that of AWS's list.
+    own_prices: Vec<&'static str>,
     log_level: String,
     log_format: &'static str,
 }
@@ -169,6 +173,11 @@ impl Report for ConfigReport {
         writeln!(out, "  events        at most {} wait", self.events_waiting_max)?;
         let every = show_duration(Duration::from_millis(self.access_logs_every_ms));
         writeln!(out, "  access logs   written every {every}")?;
+        let own = match self.own_prices.join(", ") {
+            none if none.is_empty() => none,
+            some => format!(", but for {some}"),
+        };
+        writeln!(out, "  prices        AWS's list, in {}{own}", self.currency)?;
         writeln!(out, "  log           {}, format {}", self.log_level, self.log_format)?;
         for missing in &self.missing {
             writeln!(out, "not there: {missing}")?;
@@ -296,6 +305,12 @@ fn zone_report(zone: ZoneConfig) -> ZoneReport {
     ZoneReport { name: zone.name, directories }
 }
 
+fn own_prices(prices: &Prices) -> Vec<&'static str> {
+    let list = Prices::default();
+    let own = |class: &StorageClass| prices.of(*class) != list.of(*class);
+    StorageClass::ALL.into_iter().filter(own).map(StorageClass::as_str).collect()
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -375,6 +390,8 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         access_logs_every_ms: millis(config.access_logs.every),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
+        own_prices: own_prices(&config.prices),
+        currency: config.prices.currency,
         log_level: config.log.filter_on(false),
         log_format: format(config.log.format),
     })

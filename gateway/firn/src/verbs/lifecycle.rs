@@ -1,5 +1,6 @@
-//! `firn lifecycle`: rules of a bucket, what they would do and when, and why.
+//! `firn lifecycle`: rules of a bucket, what they would do, when, why and for how much.
 
+use super::cost::exact;
 use super::door;
 use super::lifecycle_document::to_xml;
 use crate::cli::{
@@ -13,6 +14,7 @@ use crate::text::{counted, printable, quote_sh};
 use anyhow::Context;
 use client::LifecycleRule;
 use engine::unit::ByteCount;
+use objectstore::price::Money;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
@@ -182,6 +184,38 @@ struct PreviewRow {
     count: u64,
     bytes: u64,
     freed_bytes: u64,
+    #[serde(flatten)]
+    cost: Costs,
+}
+
+/// What is done costs; nothing where a server says nothing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Costs {
+    #[serde(deserialize_with = "exact")]
+    transition_requests: Money,
+    #[serde(deserialize_with = "exact")]
+    early_deletion: Money,
+    #[serde(deserialize_with = "exact")]
+    monthly_before: Money,
+    #[serde(deserialize_with = "exact")]
+    monthly_after: Money,
+    #[serde(skip_deserializing)]
+    monthly_saving: Money,
+}
+
+impl Costs {
+    fn add(&mut self, other: Self) {
+        self.transition_requests += other.transition_requests;
+        self.early_deletion += other.early_deletion;
+        self.monthly_before += other.monthly_before;
+        self.monthly_after += other.monthly_after;
+        self.monthly_saving = self.monthly_before - self.monthly_after;
+    }
+
+    fn once(&self) -> Money {
+        self.transition_requests + self.early_deletion
+    }
 }
 
 /// Rows by when, rule, action and class.
@@ -200,6 +234,12 @@ struct Preview {
     rows: PreviewRows,
     count: u64,
     freed_bytes: u64,
+    /// What amounts are called; `None`: the server says no amounts.
+    currency: Option<String>,
+    transition_requests: Money,
+    early_deletion: Money,
+    /// From then on, of all together.
+    monthly_saving: Money,
     seen: u64,
     left_out: Vec<String>,
     /// Those of them with damage.
@@ -210,15 +250,20 @@ struct Preview {
 impl Preview {
     /// Takes a page in: sums of one moment, rule and action come together.
     fn add(&mut self, rows: Vec<PreviewRow>) {
-        for row in rows {
+        for mut row in rows {
+            row.cost.add(Costs::default());
             self.count += row.count;
             self.freed_bytes += row.freed_bytes;
+            self.transition_requests += row.cost.transition_requests;
+            self.early_deletion += row.cost.early_deletion;
+            self.monthly_saving += row.cost.monthly_saving;
             match self.rows.entry((row.at.clone(), row.rule.clone(), row.action.clone(), row.class.clone())) {
                 Entry::Occupied(mut known) => {
                     let known = known.get_mut();
                     known.count += row.count;
                     known.bytes += row.bytes;
                     known.freed_bytes += row.freed_bytes;
+                    known.cost.add(row.cost);
                 }
                 Entry::Vacant(place) => {
                     place.insert(row);
@@ -248,6 +293,15 @@ fn done_to(action: &str, class: Option<&str>) -> String {
     }
 }
 
+/// What is saved, or costs more.
+fn by_month(saving: Money) -> String {
+    if saving < Money::ZERO {
+        format!("{} a month more", (-saving).short())
+    } else {
+        format!("{} a month less", saving.short())
+    }
+}
+
 /// The day and time of a moment, without the rest of a midnight.
 fn moment(text: &str) -> &str {
     text.strip_suffix("T00:00:00.000Z").unwrap_or(text)
@@ -255,10 +309,21 @@ fn moment(text: &str) -> &str {
 
 impl Report for Preview {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let currency = self.currency.as_deref().map(printable).filter(|_| !self.rows.is_empty());
+        if let Some(currency) = &currency {
+            let (once, saved) = (format!("{currency} once"), "saved/month");
+            let [at, what, count, size] = ["when", "what", "count", "size"];
+            writeln!(out, "{at:24} {what:27} {count:>10} {size:>10} {once:>13} {saved:>13}  rule")?;
+        }
         for row in self.rows.values() {
             let (at, size) = (moment(&row.at), ByteCount::new(row.bytes));
             let what = done_to(&row.action, row.class.as_deref());
-            writeln!(out, "{at:24} {what:18} {:>10} {size:>10}  {}", row.count, printable(&row.rule))?;
+            write!(out, "{at:24} {what:27} {:>10} {size:>10}", row.count)?;
+            if currency.is_some() {
+                let (once, saved) = (row.cost.once().short(), row.cost.monthly_saving.short());
+                write!(out, " {once:>13} {saved:>13}")?;
+            }
+            writeln!(out, "  {}", printable(&row.rule))?;
         }
         let bucket = printable(&self.bucket);
         let (until, freed) = (moment(&self.as_of), ByteCount::new(self.freed_bytes));
@@ -267,6 +332,21 @@ impl Report for Preview {
             count => {
                 let count = counted(count, "action", "actions");
                 writeln!(out, "{count} in s3://{bucket} until {until}, {freed} freed")?;
+            }
+        }
+        if let Some(currency) = currency {
+            let once = (self.transition_requests + self.early_deletion).short();
+            let (requests, early) = (self.transition_requests.short(), self.early_deletion.short());
+            let monthly = by_month(self.monthly_saving);
+            writeln!(
+                out,
+                "{currency} {once} once (transition requests {requests}, early deletion {early}); then {monthly}"
+            )?;
+            if self.early_deletion != Money::ZERO {
+                writeln!(
+                    out,
+                    "early deletion is at the least that: what was moved before counts from when it was written"
+                )?;
             }
         }
         for key in &self.left_out {
@@ -351,6 +431,7 @@ async fn preview(session: &Session, args: &LifecyclePreview) -> anyhow::Result<E
         preview.left_out.extend(left_out);
         let damaged: Vec<String> = serde_json::from_value(page["damaged"].take()).context(understood)?;
         preview.damaged.extend(damaged);
+        preview.currency = page["currency"].as_str().map(str::to_owned);
         preview.seen += page["seen"].as_u64().unwrap_or_default();
         preview.walking_since = page["walking_since"].as_str().map(str::to_owned);
         (from, after) = (page["from_ms"].take(), page["after"].take());
@@ -412,6 +493,21 @@ impl Report for Explained {
                     let first = if rule == acts { "acts" } else { "would, were it the only one" };
                     let what = done_to(&action, rule["class"].as_str());
                     writeln!(out, "  {name}: {first}: {what} on {}", moment(&at))?;
+                    if rule == acts && !version["cost"].is_null() {
+                        let cost = &version["cost"];
+                        let [currency, requests, early, before, after] = [
+                            "currency",
+                            "transition_requests",
+                            "early_deletion",
+                            "monthly_before",
+                            "monthly_after",
+                        ]
+                        .map(|name| text(&cost[name]));
+                        writeln!(
+                            out,
+                            "    {currency} {requests} once, {early} for early deletion; a month {before} before, {after} after"
+                        )?;
+                    }
                 }
             }
         }
@@ -486,7 +582,7 @@ async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit>
 
 #[cfg(test)]
 mod tests {
-    use super::{Explained, Preview, PreviewRow, Rows, Rule};
+    use super::{Costs, Explained, Preview, PreviewRow, Rows, Rule};
     use crate::exit::Exit;
     use crate::report::{Report, render};
     use client::LifecycleRule;
@@ -537,6 +633,7 @@ mod tests {
             count,
             bytes: 2048 * count,
             freed_bytes: 0,
+            cost: Costs::default(),
         };
         let mut preview = Preview {
             bucket: "b".to_owned(),
@@ -569,6 +666,66 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_speaks_money_by_day_and_class_and_adds_pages_up_to_the_last_digit() {
+        use objectstore::StorageClass::{Glacier, Standard, StandardIa};
+        use objectstore::price::Prices;
+        let prices = Prices::default();
+        // A thousand GB in as many objects, as the admin door has a page of them.
+        let page = |at: &str, from, to: objectstore::StorageClass, days| {
+            let mut cost = Costs::default();
+            let deed = prices.moved(from, to, 1 << 30, days);
+            for _ in 0..1_000 {
+                cost.add(Costs {
+                    transition_requests: deed.transition_requests,
+                    early_deletion: deed.early_deletion,
+                    monthly_before: deed.monthly_before,
+                    monthly_after: deed.monthly_after,
+                    monthly_saving: objectstore::price::Money::ZERO,
+                });
+            }
+            json!([{
+                "at": format!("{at}T00:00:00.000Z"), "rule": "old", "action": "transition", "class": to.as_str(),
+                "count": 1_000, "bytes": 1_000_u64 << 30, "freed_bytes": 0,
+                "transition_requests": cost.transition_requests.exact(), "early_deletion": cost.early_deletion.exact(),
+                "monthly_before": cost.monthly_before.exact(), "monthly_after": cost.monthly_after.exact(),
+            }])
+        };
+        let mut preview = Preview {
+            bucket: "b".to_owned(),
+            as_of: "2027-01-31T00:00:00.000Z".to_owned(),
+            currency: Some("USD".to_owned()),
+            ..Preview::default()
+        };
+        for (at, from, to, days) in [
+            ("2027-01-02", Standard, StandardIa, 0),
+            ("2027-01-02", Standard, StandardIa, 0),
+            ("2027-01-12", StandardIa, Glacier, 10),
+        ] {
+            preview.add(serde_json::from_value(page(at, from, to, days)).unwrap());
+        }
+        // 2 × 0.01 and 2 × 10.50; 0.03, 20/30 × 12.50 and 12.50 - 3.60 - what is beside each object.
+        assert_eq!(
+            lines(&preview),
+            [
+                "when what count size USD once saved/month rule",
+                "2027-01-02 move to STANDARD_IA 2000 1.9 TiB 0.02 21.00 old",
+                "2027-01-12 move to GLACIER 1000 1000.0 GiB 8.36 8.90 old",
+                "3000 actions in s3://b until 2027-01-31, 0 B freed",
+                "USD 8.38 once (transition requests 0.05, early deletion 8.33); then 29.90 a month less",
+                "early deletion is at the least that: what was moved before counts from when it was written",
+            ]
+        );
+        let json = serde_json::to_value(&preview).unwrap();
+        let first = &json["rows"][0];
+        let said =
+            ["transition_requests", "early_deletion", "monthly_before", "monthly_after", "monthly_saving"]
+                .map(|name| first[name].as_str().unwrap());
+        assert_eq!(said, ["0.02", "0.00", "46.00", "25.00", "21.00"]);
+        assert_eq!((&json["currency"], &json["early_deletion"]), (&json!("USD"), &json!("8.333333333")));
+        assert_eq!(json["monthly_saving"], "29.899714661");
+    }
+
+    #[test]
     fn an_explanation_says_who_acts_and_why_not_the_others() {
         let acts = json!({ "rule": "a", "at": "2027-01-02T00:00:00.000Z", "action": "expire" });
         let explained = Explained(json!({
@@ -576,6 +733,10 @@ mod tests {
             "versions": [{
                 "version_id": "v1", "place": "current", "delete_marker": false, "modified": "2027-01-01T00:00:00.000Z",
                 "noncurrent_since": null, "retain_until": null, "acts": acts,
+                "cost": {
+                    "currency": "USD", "transition_requests": "0.00", "early_deletion": "0.006000183",
+                    "monthly_before": "0.0125", "monthly_after": "0.00", "monthly_saving": "0.0125",
+                },
                 "rules": [
                     acts,
                     { "rule": "b", "at": "2027-01-09T00:00:00.000Z", "action": "expire" },
@@ -589,6 +750,7 @@ mod tests {
                 "s3://b/k",
                 "current version v1 of 2027-01-01T00:00:00.000Z",
                 "a: acts: expire on 2027-01-02",
+                "USD 0.00 once, 0.006000183 for early deletion; a month 0.0125 before, 0.00 after",
                 "b: would, were it the only one: expire on 2027-01-09",
                 "c: not, for the key does not begin with the rule's prefix",
             ]

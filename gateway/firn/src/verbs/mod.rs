@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod backup;
 mod bucket;
+mod cost;
 mod dedup;
 mod doctor;
 mod door;
@@ -58,6 +59,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Cat(verb) => object::cat(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Share(verb) => object::share(&session.to(verb.connection), &verb.args),
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
+        ClientVerb::Cost(args) => cost::run(session, &args).await,
         ClientVerb::Quota(args) => quota::run(session, &args).await,
         ClientVerb::Lifecycle(args) => lifecycle::run(session, args).await,
         ClientVerb::Vault(args) => Box::pin(vault::run(session, args)).await,

@@ -32,6 +32,7 @@ pub(super) fn change(call: &AdminCall) -> Option<(&'static str, Value)> {
         | AdminCall::Doctor
         | AdminCall::Workers
         | AdminCall::Where { .. }
+        | AdminCall::Cost { .. }
         | AdminCall::Quotas { .. } => return None,
         AdminCall::Quota { request } => ("quota", request),
         AdminCall::Dedup { request } => ("dedup", request),
@@ -80,6 +81,7 @@ pub(super) fn wanted(path: &str) -> &'static str {
         "/v1/workers" => "GetWorkers",
         "/v1/where" => "GetPlace",
         "/v1/quotas" => "GetQuotas",
+        "/v1/cost" => "GetCost",
         "/v1/quota" => "SetQuota",
         "/v1/dedup" => "EnableDedup",
         "/v1/lifecycle" => "RunLifecycle",

@@ -116,7 +116,7 @@ async fn parse_call(
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
         "status" | "doctor" | "workers" | "where" | "quotas" => Method::GET,
-        "backup" | "dedup" | "lifecycle" | "locks" | "zone" | "quota" | "vault" => Method::POST,
+        "backup" | "cost" | "dedup" | "lifecycle" | "locks" | "zone" | "quota" | "vault" => Method::POST,
         _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
     };
     if request.method() != method {
@@ -133,6 +133,7 @@ async fn parse_call(
         "quota" => AdminCall::Quota { request: read_json(state, request, BODY_MAX).await? },
         "dedup" => AdminCall::Dedup { request: read_json(state, request, BODY_MAX).await? },
         "lifecycle" => AdminCall::Lifecycle { request: read_json(state, request, RULES_MAX).await? },
+        "cost" => AdminCall::Cost { request: read_json(state, request, BODY_MAX).await? },
         "zone" => AdminCall::Zone { request: read_json(state, request, BODY_MAX).await? },
         "vault" => AdminCall::Vault { request: read_json(state, request, BODY_MAX).await? },
         "locks" => AdminCall::Locks { request: read_json(state, request, BODY_MAX).await? },
