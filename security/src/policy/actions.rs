@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_sieve_lets_through_whatever_a_statement_is_about() {
-        let names = [
+        let asked_names = [
             "s3:GetObject",
             "S3:getobjectACL",
             "kms:Decrypt",
@@ -172,7 +172,7 @@ mod tests {
                 for other in patterns {
                     let list: Vec<_> = [one, other].map(|text| action(text).unwrap()).into();
                     let actions = Actions::new(negated, list.clone().into());
-                    for name in names {
+                    for name in asked_names {
                         let asked = AskedAction::new(name);
                         let named =
                             list.iter().any(|pattern| pattern.matches(name, &NoContext) == Some(true));

@@ -142,9 +142,9 @@ impl Policy {
 
     /// The statements that may be about an action, each with its number.
     pub(super) fn about(&self, action: &AskedAction) -> impl Iterator<Item = (usize, &Statement)> {
-        let passes = |(index, sieve): (usize, &Sieve)| sieve.may_take(action).then_some(index);
-        let passed = self.sieves.iter().enumerate().filter_map(passes);
-        passed.filter_map(|index| Some((index, self.statements.get(index)?)))
+        let candidate = |(index, sieve): (usize, &Sieve)| sieve.may_take(action).then_some(index);
+        let through = self.sieves.iter().enumerate().filter_map(candidate);
+        through.filter_map(|index| Some((index, self.statements.get(index)?)))
     }
 
     /// What denies everything to everybody: what stands for a document that can't be read.
