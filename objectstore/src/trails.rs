@@ -6,7 +6,7 @@
 
 use crate::setting::BucketPolicy;
 use crate::store::Bucket;
-use crate::{BucketName, Error, Expect, ObjectKey, ObjectStore, PutRequest, Result};
+use crate::{BucketName, Error, ErrorKind, Expect, ObjectKey, ObjectStore, PutRequest, Result};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::unit::ByteCount;
@@ -48,8 +48,8 @@ impl TrailSink {
     /// The bucket of this name, if its policy lets the service write there.
     async fn admit(&self, to: &Destination<'_>) -> Result<Bucket, SinkError> {
         let name = BucketName::parse(to.bucket).map_err(|_| SinkError::NoBucket)?;
-        let view = self.0.view(&name).await.map_err(refused)?;
-        let policy = self.0.setting_at::<BucketPolicy>(&view).await.map_err(refused)?;
+        let view = self.0.view(&name).await.map_err(|error| refused(&error))?;
+        let policy = self.0.setting_at::<BucketPolicy>(&view).await.map_err(|error| refused(&error))?;
         for (action, resource) in [
             ("s3:GetBucketAcl", Arn::bucket(to.bucket).to_string()),
             ("s3:PutObject", Arn::object(to.bucket, to.key).to_string()),
@@ -94,11 +94,24 @@ fn compressed(body: &[u8]) -> Result<Bytes> {
     Ok(done.map_err(|error| engine::Error::Invalid(error.to_string()))?.into())
 }
 
-fn refused(error: Error) -> SinkError {
-    match error {
-        Error::NoSuchBucket => SinkError::NoBucket,
-        error => SinkError::Later(error.to_string()),
-    }
+/// What whoever may look at the trail is told: a code of S3's. What else there is to say of it may be about the appliance, or about a bucket that is
+/// another account's, and is for the log.
+fn refused(error: &Error) -> SinkError {
+    let code = match error {
+        Error::NoSuchBucket => return SinkError::NoBucket,
+        Error::QuotaExceeded { .. } => "QuotaExceeded",
+        Error::ObjectLocked => "AccessDenied",
+        Error::Engine(engine::Error::Full { .. }) => "StorageFull",
+        error => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Corrupt => "InternalError",
+            ErrorKind::Conflict => "OperationAborted",
+            ErrorKind::Denied => "AccessDenied",
+            ErrorKind::Invalid => "InvalidRequest",
+            ErrorKind::Unavailable => "ServiceUnavailable",
+        },
+    };
+    tracing::warn!(%error, code, "failed to write a file of a trail");
+    SinkError::Later(code.to_owned())
 }
 
 impl Sink for TrailSink {
@@ -109,7 +122,32 @@ impl Sink for TrailSink {
     fn write<'a>(&'a self, to: &'a Destination<'a>, file: File) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             let bucket = self.admit(to).await?;
-            self.put(bucket, to, file).await.map_err(refused)
+            self.put(bucket, to, file).await.map_err(|error| refused(&error))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, SinkError, refused};
+    use crate::QuotaUnit;
+
+    #[test]
+    fn whoever_looks_at_a_trail_is_told_a_code_and_nothing_of_the_appliance() {
+        let source = std::io::Error::other("secret cause");
+        let io = engine::Error::Io { op: "write", path: "/data/secret".into(), source };
+        let full = engine::Error::Full { place: "/data/secret".into(), wanted: 1 };
+        for (error, wanted) in [
+            (io.into(), "ServiceUnavailable"),
+            (full.into(), "StorageFull"),
+            (Error::AccessDenied, "AccessDenied"),
+            (
+                Error::QuotaExceeded { prefix: "secret/".to_owned(), unit: QuotaUnit::Bytes, limit: 1 },
+                "QuotaExceeded",
+            ),
+        ] {
+            assert_eq!(refused(&error).to_string(), wanted, "{error}");
+        }
+        assert!(matches!(refused(&Error::NoSuchBucket), SinkError::NoBucket));
     }
 }

@@ -8,6 +8,7 @@ use crate::failure::Trouble;
 use crate::http::{Answer, Pace, Record, RequestBody, http_date, name_host, set_header};
 use crate::server::{Gone, Peer};
 use crate::state::State;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, DATE, HeaderName, SERVER};
 use http::{HeaderValue, Method, Request, Version, request};
@@ -22,6 +23,8 @@ use std::time::Duration;
 pub(crate) struct Trace {
     pub(crate) operation: &'static str,
     pub(crate) access_key_id: Option<String>,
+    /// The form whose signature is not good, until it was looked at.
+    pub(crate) unproven: Bytes,
     /// What the audit trail has of it.
     pub(crate) said: Said,
 }
@@ -60,7 +63,7 @@ impl Exchange {
             path: head.uri.path().to_owned(),
             seen: Seen::of(&head.headers, *peer),
             id: audit::request_id(&*shared.entropy),
-            trace: Trace { operation: "Unknown", access_key_id: None, said },
+            trace: Trace { operation: "Unknown", access_key_id: None, unproven: Bytes::new(), said },
         };
         let pace = Pace::new(shared.clock.clone(), &config.limits);
         let counter = shared.metrics.bytes_in.clone();

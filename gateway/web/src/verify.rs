@@ -22,6 +22,11 @@ pub(crate) enum Covers {
         /// Its bytes at most.
         max: ByteCount,
     },
+    /// The same of a form, which alone says what is asked for: [`Trace::unproven`] has it where the signature is not good.
+    Form {
+        /// Its bytes at most.
+        max: ByteCount,
+    },
     /// This SHA-256, with which the body is compared before it counts.
     Digest([u8; 32]),
 }
@@ -56,14 +61,18 @@ pub(crate) async fn verify<E: From<AuthError> + From<BodyError>>(
     }
     let (document, hash) = match covers {
         Covers::Digest(hash) => (Bytes::new(), hash),
-        Covers::Document { max } => {
+        Covers::Document { max } | Covers::Form { max } => {
             let document = body.collect_unproven(max, &state.bodies).await?;
             let mut hash = [0; 32];
             hash.copy_from_slice(digest::digest(&digest::SHA256, &document).as_ref());
             (document, hash)
         }
     };
-    let who = authenticate(&request, &*state.credentials, &policy.of_service(service, Some(hash)))?;
+    let who = authenticate(&request, &*state.credentials, &policy.of_service(service, Some(hash)));
+    if who.is_err() && matches!(covers, Covers::Form { .. }) {
+        trace.unproven = document.clone();
+    }
+    let who = who?;
     let Authenticated::Signed(signed) = &who else { return Ok(None) };
     trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
     body.signed_by(Sender::Key(signed.access_key_id.clone()));

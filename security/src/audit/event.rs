@@ -96,15 +96,38 @@ impl Event {
             source: SOURCE,
             name: name.into(),
             resources: Vec::new(),
-            user: json!({ "type": "AWSService", "invokedBy": SOURCE }),
+            user: json!({ "type": SERVICE, "invokedBy": SOURCE }),
             failure: None,
             fields,
         }
     }
 
-    /// Whether the appliance says it of itself.
+    /// What a service did by itself with something of an account, as its own events are told: `details` say what. Source: "AWS service events" of
+    /// the `CloudTrail` user guide.
+    pub fn of_service(
+        (account, at): (AccountId, Timestamp),
+        (source, name): (&'static str, &'static str),
+        resource: Resource,
+        details: Value,
+    ) -> Self {
+        let mut event = Self::of_itself(account, at, name, Value::Null);
+        event.fields.remove("additionalEventData");
+        for said in ["sourceIPAddress", "userAgent"] {
+            event.fields.insert(said.to_owned(), json!(source));
+        }
+        event.fields.insert("serviceEventDetails".to_owned(), details);
+        let user = json!({ "type": SERVICE, "accountId": account.to_string(), "invokedBy": source });
+        Self { source, user, resources: vec![resource], ..event }
+    }
+
+    /// Whether a service did it by itself, and nobody asked.
+    pub(super) fn is_of_service(&self) -> bool {
+        self.user["type"] == SERVICE
+    }
+
+    /// Whether the trail says it of itself.
     pub(super) fn is_own(&self) -> bool {
-        self.user["type"] == "AWSService"
+        self.is_of_service() && self.source == SOURCE
     }
 
     /// The trail that it stopped or ended, as it was named: that is the last which such a trail takes.
@@ -140,6 +163,9 @@ impl Event {
         }
     }
 }
+
+/// What is said of who asked where a service did something by itself.
+const SERVICE: &str = "AWSService";
 
 /// Who writes records, as services are called.
 pub(super) const SOURCE: &str = "cloudtrail.amazonaws.com";

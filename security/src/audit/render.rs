@@ -3,7 +3,7 @@
 //! An event is rendered once, by the task of the call that it is of, without what differs between the accounts that have it: that is put in front
 //! when it is written. Where it is too large, parameters go first, then resources, then what else the door said, the user agent among it.
 
-use super::event::{Category, Event, Failure, Resource, SOURCE};
+use super::event::{Category, Event, Failure, Resource};
 use super::selector::Facets;
 use crate::{AccountId, AmzDate};
 use aws_lc_rs::digest;
@@ -64,8 +64,8 @@ impl Caller {
 
     /// Of nobody known the address is told too. Names of sessions are chosen by who asks: the role counts.
     fn of(event: &Event) -> (Self, Option<String>) {
-        if event.is_own() {
-            return (Self::new(SOURCE, true), None);
+        if event.is_of_service() {
+            return (Self::new(event.source, true), None);
         }
         let user = &event.user;
         let known = user["sessionContext"]["sessionIssuer"]["arn"].as_str().or_else(|| user["arn"].as_str());
@@ -217,7 +217,7 @@ impl Members {
         put("eventName", json!(cut(&event.name, NAME_BYTES_MAX)));
         put("awsRegion", json!(region));
         put("readOnly", json!(event.read_only));
-        put("eventType", json!(if event.is_own() { "AwsServiceEvent" } else { "AwsApiCall" }));
+        put("eventType", json!(if event.is_of_service() { "AwsServiceEvent" } else { "AwsApiCall" }));
         put("managementEvent", json!(management));
         put("eventCategory", json!(if management { "Management" } else { "Data" }));
         if let Some(Failure { code, message }) = &event.failure {

@@ -2,6 +2,9 @@
 //!
 //! Each is one commit that checks the key as it was read, and takes its row off the queue. What hangs on a key that went, aliases and grants,
 //! goes in batches behind it: by then its backing keys are gone, and nobody finds it.
+//!
+//! What was done has a record in the audit trail, by the name that AWS gives it: `RotateKey`, `DeleteKey`, `DeleteExpiredKeyMaterial`. It is kept
+//! behind the commit: a process that ends between the two leaves none.
 
 use super::change::{Change, again};
 use super::error::Result;
@@ -11,11 +14,13 @@ use super::row::{self, AliasRow, BackingRow, Count, GrantRow, How, Rotation, Tas
 use super::spec::{KeySpec, KeyState};
 use super::{KeyId, Kms};
 use crate::AccountId;
+use crate::audit::{Audit, Event, Resource};
 use engine::BoxFuture;
 use engine::catalog::record::Record as _;
 use engine::catalog::{Scan, Snapshot};
 use engine::clock::Timestamp;
 use engine::worker::{Progress, Worker};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,17 +34,35 @@ const ROWS_AT_ONCE: usize = 1_000;
 /// How long nothing is due at the most.
 const REST: Duration = Duration::from_hours(1);
 
+/// Who did it, as records have it.
+const SOURCE: &str = "kms.amazonaws.com";
+
 /// Does what is due.
-struct KeysWorker(Arc<Kms>);
+struct KeysWorker(Arc<Kms>, Arc<Audit>);
+
+/// Something that was due, and is done.
+pub(super) struct Did {
+    name: &'static str,
+    arn: String,
+    account: AccountId,
+    details: Value,
+}
+
+impl Did {
+    fn of(found: &Found, name: &'static str, mut details: Value) -> Option<Self> {
+        details["keyId"] = found.id.to_string().into();
+        Some(Self { name, arn: found.arn.clone(), account: found.account, details })
+    }
+}
 
 impl Kms {
-    /// What does what is due. One, spawned once.
-    pub fn worker(self: &Arc<Self>) -> Box<dyn Worker> {
-        Box::new(KeysWorker(Arc::clone(self)))
+    /// What does what is due, and has it recorded. One, spawned once.
+    pub fn worker(self: &Arc<Self>, audit: &Arc<Audit>) -> Box<dyn Worker> {
+        Box::new(KeysWorker(Arc::clone(self), Arc::clone(audit)))
     }
 
     /// Does what is due, as far as a tick goes; when to come again.
-    pub(super) async fn due(&self) -> engine::Result<Progress> {
+    pub(super) async fn due(&self, audit: Option<&Audit>) -> engine::Result<Progress> {
         let now = self.now();
         // A key goes once both clocks are past its time: the wall clock may have been set ahead.
         let sure = now.min(self.parts.compliance.settle().await?);
@@ -66,7 +89,12 @@ impl Kms {
                     Ok((at, account, id, task)) => again(|| self.act((at, task), account, id)).await,
                 };
                 match outcome {
-                    Ok(()) => done += 1,
+                    Ok(did) => {
+                        done += 1;
+                        if let Some((did, audit)) = did.zip(audit) {
+                            self.tell(did, audit).await;
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(%error, cause = ?error.cause, "failed to do what is due for a managed key");
                         trouble = Some(engine::Error::Invalid(error.message));
@@ -81,9 +109,20 @@ impl Kms {
         }
     }
 
-    async fn act(&self, (at, task): (Timestamp, Task), account: AccountId, id: KeyId) -> Result<()> {
-        let change = self.what_is_due((at, task), account, id).await?;
-        self.apply(change).await
+    async fn act(&self, (at, task): (Timestamp, Task), account: AccountId, id: KeyId) -> Result<Option<Did>> {
+        let (change, did) = self.what_is_due((at, task), account, id).await?;
+        self.apply(change).await?;
+        Ok(did)
+    }
+
+    /// Has it recorded. What can't be is counted by the trail as lost, and told by it later.
+    async fn tell(&self, did: Did, audit: &Audit) {
+        let Did { name, arn, account, details } = did;
+        let key = Resource { kind: "AWS::KMS::Key", arn, account: Some(account) };
+        let event = Event::of_service((account, self.now()), (SOURCE, name), key, details);
+        if audit.keep(event).await.is_err() {
+            tracing::warn!(name, "failed to record what was due for a managed key");
+        }
     }
 
     /// What a row of the queue comes to. It rests on the key as it was read, whatever that is: a row that somebody puts again meanwhile, with
@@ -93,11 +132,12 @@ impl Kms {
         (at, task): (Timestamp, Task),
         account: AccountId,
         id: KeyId,
-    ) -> Result<Change> {
+    ) -> Result<(Change, Option<Did>)> {
         let snapshot = self.snapshot().await?;
         if task == Task::Sweep {
-            return self.sweep(&*snapshot, (account, id), at).await;
+            return Ok((self.sweep(&*snapshot, (account, id), at).await?, None));
         }
+        let mut did = None;
         let found = self.at(Arc::clone(&snapshot), account, id).await?;
         let mut change = self.change(account, &*snapshot);
         match found {
@@ -107,19 +147,26 @@ impl Kms {
         match (task, &found) {
             (Task::Delete, Some(found)) if found.row.deletion.is_some_and(|(_, due)| due == at) => {
                 self.remove(&mut change, found).await?;
+                did = Did::of(found, "DeleteKey", json!({}));
             }
-            (Task::Rotate, Some(found)) => self.rotate_by_itself(&mut change, found, at).await?,
+            (Task::Rotate, Some(found)) => {
+                if self.rotate_by_itself(&mut change, found, at).await? {
+                    did = Did::of(found, "RotateKey", json!({ "rotationType": "AUTOMATIC" }));
+                }
+            }
             (Task::Expire, Some(found)) => {
                 let backing: Option<BackingRow> = get(&*snapshot, row::backing(account, id, 1)).await?;
                 if let Some(backing) = backing.filter(|backing| backing.expires == Some(at)) {
                     Self::forget_material(&mut change, found, &backing);
+                    let material = hex::encode(backing.material_id);
+                    did = Did::of(found, "DeleteExpiredKeyMaterial", json!({ "keyMaterialId": material }));
                 }
             }
             // It is no longer so.
             (Task::Delete | Task::Sweep, _) | (Task::Rotate | Task::Expire, None) => {}
         }
         change.delete(row::due(at, account, id, task));
-        Ok(change)
+        Ok((change, did))
     }
 
     /// A key and its backing keys go.
@@ -142,11 +189,14 @@ impl Kms {
         Ok(())
     }
 
-    async fn rotate_by_itself(&self, change: &mut Change, found: &Found, at: Timestamp) -> Result<()> {
-        let Some(rotation) = found.row.rotation.filter(|rotation| rotation.next == at) else { return Ok(()) };
+    /// Whether it is turned by this.
+    async fn rotate_by_itself(&self, change: &mut Change, found: &Found, at: Timestamp) -> Result<bool> {
+        let Some(rotation) = found.row.rotation.filter(|rotation| rotation.next == at) else {
+            return Ok(false);
+        };
         // Enabling it puts the row again.
         if found.row.state != KeyState::Enabled || found.row.spec != KeySpec::Symmetric {
-            return Ok(());
+            return Ok(false);
         }
         let material = self.make(found.account, KeySpec::Symmetric).await?;
         self.prepare(found.account).await?;
@@ -157,7 +207,7 @@ impl Kms {
         self.turn(change, (found, &mut row), (How::Automatic, &material))?;
         change.put(found.row_key(), &row);
         change.mark(row::due(next, found.account, found.id, Task::Rotate));
-        Ok(())
+        Ok(true)
     }
 
     /// A batch of what hung on a key that went; the row of the queue goes with the last one.
@@ -212,6 +262,6 @@ impl Worker for KeysWorker {
     }
 
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(self.0.due())
+        Box::pin(self.0.due(Some(&self.1)))
     }
 }

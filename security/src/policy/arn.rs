@@ -85,6 +85,12 @@ impl ArnPattern {
         all
     }
 
+    /// Whether an ARN is surely of its form: most are not, which the beginning of their last part says, whatever variables have.
+    pub(super) fn is_match(&self, arn: ArnParts<'_>, context: &dyn Context) -> bool {
+        let Self::Parts(patterns) = self else { return true };
+        patterns.iter().zip(arn.0).rev().all(|(pattern, part)| pattern.is_match(part, context))
+    }
+
     /// Bytes that it takes in memory beside itself, about.
     pub(super) fn heap_bytes(&self) -> usize {
         match self {

@@ -1,11 +1,12 @@
 //! A policy: read strictly, and kept in the form in which it is evaluated. Source: "Grammar of the IAM JSON policy language"
 //! (`reference_policies_grammar`) of the IAM user guide.
 
+use super::actions::{Actions, AskedAction, Sieve, action};
 use super::arn::{ArnParts, ArnPattern};
 use super::condition::Condition;
 use super::context::Context;
 use super::error::{Place, PolicyError, Spot};
-use super::pattern::{Pattern, Syntax};
+use super::pattern::Pattern;
 use super::principal::{Caller, Parties, Party, Reach};
 use super::tree::Tree;
 use std::collections::BTreeSet;
@@ -48,56 +49,6 @@ enum Version {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Actions {
-    negated: bool,
-    list: Box<[Pattern]>,
-    /// Services, in lower case, of which it can take in an action; `None`: of any. A service has no wildcards.
-    services: Option<Box<[Box<str>]>>,
-}
-
-impl Actions {
-    fn new(negated: bool, list: Box<[Pattern]>) -> Self {
-        let mut services: Vec<Box<str>> = Vec::new();
-        for pattern in &list {
-            let service = pattern.as_str().split_once(':').map(|(service, _)| service.to_ascii_lowercase());
-            let Some(service) = service.filter(|_| !negated) else {
-                return Self { negated, list, services: None };
-            };
-            if !services.iter().any(|known| **known == *service) {
-                services.push(service.into());
-            }
-        }
-        Self { negated, list, services: Some(services.into()).filter(|_| !negated) }
-    }
-
-    /// Whether it can be about an action of that service at all: many of an identity's statements are not, and cost nothing.
-    fn may_be_about(&self, action: &str) -> bool {
-        let service = action.split_once(':').map_or(action, |(service, _)| service);
-        self.services.as_ref().is_none_or(|all| all.iter().any(|known| known.eq_ignore_ascii_case(service)))
-    }
-
-    /// Whether it could be about anything of that service.
-    fn may_be_of(&self, service: &str) -> bool {
-        if self.negated {
-            let all = format!("{service}:*");
-            let is_all =
-                |pattern: &Pattern| pattern.as_str() == "*" || pattern.as_str().eq_ignore_ascii_case(&all);
-            return !self.list.iter().any(is_all);
-        }
-        self.services.as_ref().is_none_or(|all| all.iter().any(|known| known.eq_ignore_ascii_case(service)))
-    }
-
-    /// Bytes that it takes in memory beside itself, about.
-    fn heap_bytes(&self) -> usize {
-        let services = self.services.as_deref().unwrap_or_default();
-        size_of_val(&*self.list)
-            + self.list.iter().map(Pattern::heap_bytes).sum::<usize>()
-            + size_of_val(services)
-            + services.iter().map(|service| service.len()).sum::<usize>()
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
 struct Resources {
     negated: bool,
     list: Box<[ArnPattern]>,
@@ -119,6 +70,8 @@ pub(super) struct Statement {
 pub struct Policy {
     id: Option<Box<str>>,
     pub(super) statements: Box<[Statement]>,
+    /// Of each statement, what it can be about.
+    sieves: Box<[Sieve]>,
 }
 
 /// What a statement is asked.
@@ -127,7 +80,7 @@ pub(super) struct Matter<'a> {
     pub(super) caller: Caller<'a>,
     /// Whether the caller has a permissions boundary.
     pub(super) bounded: bool,
-    pub(super) action: &'a str,
+    pub(super) action: &'a AskedAction,
     pub(super) resource: ArnParts<'a>,
     pub(super) context: &'a dyn Context,
 }
@@ -179,7 +132,19 @@ impl Policy {
         if form == Form::Identity {
             check_sids(&statements)?;
         }
-        Ok(Self { id, statements })
+        Ok(Self::of(id, statements))
+    }
+
+    fn of(id: Option<Box<str>>, statements: Box<[Statement]>) -> Self {
+        let sieves = statements.iter().map(|statement| statement.actions.sieve()).collect();
+        Self { id, statements, sieves }
+    }
+
+    /// The statements that may be about an action, each with its number.
+    pub(super) fn about(&self, action: &AskedAction) -> impl Iterator<Item = (usize, &Statement)> {
+        let candidate = |(index, sieve): (usize, &Sieve)| sieve.may_take(action).then_some(index);
+        let through = self.sieves.iter().enumerate().filter_map(candidate);
+        through.filter_map(|index| Some((index, self.statements.get(index)?)))
     }
 
     /// What denies everything to everybody: what stands for a document that can't be read.
@@ -193,7 +158,7 @@ impl Policy {
             resources: Some(Resources { negated: false, list: Box::new([ArnPattern::Any]) }),
             conditions: Box::default(),
         };
-        Self { id: None, statements: Box::new([statement]) }
+        Self::of(None, Box::new([statement]))
     }
 
     /// What allows everything to one: what a grant is to the evaluation.
@@ -207,7 +172,7 @@ impl Policy {
             resources: Some(Resources { negated: false, list: Box::new([ArnPattern::Any]) }),
             conditions: Box::default(),
         };
-        Ok(Self { id: None, statements: Box::new([statement]) })
+        Ok(Self::of(None, Box::new([statement])))
     }
 
     /// Its Id.
@@ -240,12 +205,13 @@ impl Policy {
         actions: &[&str],
         has: impl Fn(&str) -> Arc<[bool]>,
     ) -> Option<Named<&'p str>> {
-        let vain = |statement: &'p Statement| {
+        let actions: Vec<AskedAction> = actions.iter().map(|action| AskedAction::new(action)).collect();
+        let vain = move |statement: &'p Statement| {
             let keys: BTreeSet<&str> = statement.conditions.iter().map(Condition::key).collect();
             if keys.is_empty() {
                 return Vec::new();
             }
-            let is_about = |action: &&str| statement.is_about_action(action, &super::NoContext);
+            let is_about = |action: &AskedAction| statement.actions.take(action, &super::NoContext);
             let about: Vec<bool> = actions.iter().map(is_about).collect();
             let asks = |key: &&str| has(key).iter().zip(&about).any(|(has, about)| *has && *about);
             keys.into_iter().filter(|key| about.contains(&true) && !asks(key)).collect()
@@ -276,7 +242,7 @@ impl Policy {
                 + size_of_val(&**conditions)
                 + conditions.iter().map(Condition::heap_bytes).sum::<usize>()
         });
-        of_id(&self.id) + statements.sum::<usize>()
+        of_id(&self.id) + size_of_val(&*self.sieves) + statements.sum::<usize>()
     }
 
     /// Whatever stands under Action and `NotAction` and is none of these actions, with or without wildcards: a document may be set with it,
@@ -286,7 +252,7 @@ impl Policy {
             known.iter().any(|action| pattern.matches(action, &super::NoContext) == Some(true))
         };
         let unknown = self.each("Action", |statement| {
-            let beside = statement.actions.list.iter().filter(|pattern| !is_known(pattern));
+            let beside = statement.actions.list().iter().filter(|pattern| !is_known(pattern));
             beside.map(Pattern::as_str).collect()
         });
         unknown.collect()
@@ -371,7 +337,7 @@ impl Statement {
     /// How far the statement reaches the caller, if it is about the matter at all.
     pub(super) fn reach(&self, matter: &Matter<'_>) -> Option<Reach> {
         let context = matter.context;
-        if !self.is_about_action(matter.action, context) {
+        if !self.actions.take(matter.action, context) {
             return None;
         }
         let reach = match &self.parties {
@@ -379,6 +345,9 @@ impl Statement {
             Some(parties) => parties.reach(matter.caller, matter.bounded)?,
         };
         let about = self.resources.as_ref().is_none_or(|resources| {
+            if !resources.negated {
+                return resources.list.iter().any(|pattern| pattern.is_match(matter.resource, context));
+            }
             let (mut named, mut sure) = (false, true);
             for pattern in &resources.list {
                 match pattern.matches(matter.resource, context) {
@@ -386,24 +355,11 @@ impl Statement {
                     None => sure = false,
                 }
             }
-            if resources.negated {
-                // Without a variable's value nobody knows what is left out: no Allow comes of that.
-                !named && (sure || self.effect == Effect::Deny)
-            } else {
-                named
-            }
+            // Without a variable's value nobody knows what is left out: no Allow comes of that.
+            !named && (sure || self.effect == Effect::Deny)
         });
         let holds = about && self.conditions.iter().all(|condition| condition.holds(context, self.effect));
         holds.then_some(reach)
-    }
-
-    /// An action has no variables: `context` counts what looking costs.
-    fn is_about_action(&self, action: &str, context: &dyn Context) -> bool {
-        if !self.actions.may_be_about(action) {
-            return false;
-        }
-        let named = self.actions.list.iter().any(|pattern| pattern.matches(action, context) == Some(true));
-        named != self.actions.negated
     }
 
     /// Whom it is for, where it says so.
@@ -414,24 +370,6 @@ impl Statement {
     pub(super) fn conditions(&self) -> &[Condition] {
         &self.conditions
     }
-}
-
-/// `*`, or a service and a name that may have wildcards.
-fn action(text: &str) -> Result<Pattern, String> {
-    let refused = || format!("{text:?} is no action: * is, or SERVICE:NAME like s3:GetObject or s3:Get*");
-    if text != "*" {
-        let (service, name) = text.split_once(':').ok_or_else(refused)?;
-        let is_service = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "*?-_".contains(c);
-        if service.is_empty()
-            || name.is_empty()
-            || !service.chars().all(is_service)
-            || !name.chars().all(is_name)
-        {
-            return Err(refused());
-        }
-    }
-    Pattern::parse(text, Syntax { wildcards: true, variables: false, folds: true })
 }
 
 /// Sids of an identity's policy are letters and digits, each once.

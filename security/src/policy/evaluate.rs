@@ -16,6 +16,7 @@
 //! The root of an account has no identity policies and may all in its account. A policy that names an account hands on to it: in the
 //! account's own, its users still need a policy of their own.
 
+use super::actions::AskedAction;
 use super::arn::ArnParts;
 use super::context::Context;
 use super::document::{Effect, Matter, Policy};
@@ -148,7 +149,7 @@ impl Verdict {
 /// What one policy says: the first Deny, or the Allow that reaches furthest.
 fn of_policy(policy: &Policy, matter: &Matter<'_>) -> Result<Option<(Reach, usize)>, usize> {
     let mut best: Option<(Reach, usize)> = None;
-    for (index, statement) in policy.statements.iter().enumerate() {
+    for (index, statement) in policy.about(matter.action) {
         let worth = statement.effect == Effect::Deny || best.is_none_or(|(reach, _)| reach < Reach::Caller);
         let Some(reach) = worth.then(|| statement.reach(matter)).flatten() else { continue };
         if statement.effect == Effect::Deny {
@@ -212,10 +213,11 @@ pub fn evaluate(asked: &Asked<'_>, sources: &Sources<'_>) -> Verdict {
         return Verdict::NotAllowed(Missing::Everywhere);
     };
     let metered = Metered { request: asked.context, left: AtomicUsize::new(STEPS_MAX) };
+    let action = AskedAction::new(asked.action);
     let matter = Matter {
         caller: asked.caller,
         bounded: sources.boundary.is_some(),
-        action: asked.action,
+        action: &action,
         resource,
         context: &metered,
     };

@@ -20,6 +20,7 @@
 //!
 //! `form::Policy` is another thing: what an upload form may hold.
 
+mod actions;
 mod arn;
 mod condition;
 mod context;

@@ -51,6 +51,35 @@ pub(super) struct Pattern {
     folds: bool,
     /// Something stands between two runs of any characters: it is looked for.
     searches: bool,
+    shape: Shape,
+}
+
+/// What most patterns are: compared at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Its plain characters alone, or none.
+    Fixed,
+    /// Those, and behind so many bytes of them any run.
+    Run(u32),
+    Other,
+}
+
+impl Shape {
+    fn of(pieces: &[Piece]) -> Self {
+        match pieces {
+            [] | [Piece::Text { .. }] => Self::Fixed,
+            [Piece::Many] | [Piece::Many, Piece::Text { .. }] => Self::Run(0),
+            [Piece::Text { length, .. }, Piece::Many]
+            | [Piece::Text { length, .. }, Piece::Many, Piece::Text { .. }] => Self::Run(*length),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A comparison that was made.
+struct AtOnce {
+    is: bool,
+    cost: usize,
 }
 
 /// A comparison that costs no more than this many steps is not counted: a document has room for some thousand patterns, a hundred thousand
@@ -59,6 +88,9 @@ const UNCOUNTED_MAX: usize = 32;
 
 /// What it costs to fetch the value of a variable, besides a step for each of its bytes.
 const FETCHED_STEPS: usize = 16;
+
+/// Bytes that are compared in a step where nothing is looked for.
+const AT_ONCE: usize = 16;
 
 /// Texts of which every place may be tried where case means nothing: names of actions.
 const SHORT_MAX: usize = 64;
@@ -70,7 +102,7 @@ pub(super) const BOX_BYTES: usize = 16;
 pub(super) const KEY_CHARS_MAX: usize = 256;
 
 /// Without case, character by character as patterns are: `str::to_lowercase` knows of a sigma that ends a word.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
@@ -131,6 +163,7 @@ impl Pattern {
         Ok(Self {
             text: text.into(),
             plain: plain.text.into(),
+            shape: Shape::of(&pieces),
             searches: pieces.iter().filter(|piece| **piece == Piece::Many).count() > 1,
             pieces: pieces.into(),
             variables: variables.into(),
@@ -155,8 +188,10 @@ impl Pattern {
 
     /// Whether a text is of its form. `None`: nobody can say, for want of a variable's value, or because the decision has cost too much.
     pub(super) fn matches(&self, text: &str, context: &dyn Context) -> Option<bool> {
-        if matches!(&*self.pieces, [Piece::Text { .. }]) && !self.folds {
-            return Some(*self.plain == *text);
+        if !self.folds
+            && let Some(matched) = self.at_once(text)
+        {
+            return (matched.cost <= UNCOUNTED_MAX || context.spend(matched.cost)).then_some(matched.is);
         }
         let mut values = Vec::new();
         for variable in &self.variables {
@@ -178,6 +213,41 @@ impl Pattern {
             return Some(self.glob(&fold(text), &values, false));
         }
         Some(self.glob(text, &values, self.folds))
+    }
+
+    /// Whether a text is surely of its form. What begins otherwise is not, whatever its variables have.
+    pub(super) fn is_match(&self, text: &str, context: &dyn Context) -> bool {
+        let begins = match self.pieces.first() {
+            Some(Piece::Text { start, length }) if !self.folds => part(&self.plain, *start, *length),
+            _ => "",
+        };
+        text.as_bytes().starts_with(begins.as_bytes()) && self.matches(text, context) == Some(true)
+    }
+
+    /// The same of a pattern and a text that have no case any more, without variables.
+    pub(super) fn takes_folded(&self, text: &str, context: &dyn Context) -> bool {
+        let (is, cost) = match self.at_once(text) {
+            Some(AtOnce { is, cost }) => (is, cost),
+            None => (false, self.cost(text, &[])),
+        };
+        if cost > UNCOUNTED_MAX && !context.spend(cost) {
+            return false;
+        }
+        is || (self.shape == Shape::Other && self.glob(text, &[], false))
+    }
+
+    /// A text is compared at once, if the pattern is of such a shape, with what that costs.
+    fn at_once(&self, text: &str) -> Option<AtOnce> {
+        let (text, plain) = (text.as_bytes(), self.plain.as_bytes());
+        Some(match self.shape {
+            Shape::Fixed => AtOnce { is: text == plain, cost: 0 },
+            Shape::Run(at) => {
+                let (begins, ends) = plain.split_at_checked(at as usize)?;
+                let is = text.len() >= plain.len() && text.starts_with(begins) && text.ends_with(ends);
+                AtOnce { is, cost: self.text.len() / AT_ONCE }
+            }
+            Shape::Other => return None,
+        })
     }
 
     /// Segment by segment between the runs: the first one where the text begins, the last one where it ends, and those between as early as
@@ -202,7 +272,6 @@ impl Pattern {
     /// What comparing it with a text costs at the most, in steps: characters that are looked at one by one. What is compared in its place
     /// takes in many at once.
     fn cost(&self, text: &str, values: &[String]) -> usize {
-        const AT_ONCE: usize = 16;
         let of_variable = |piece: &Piece| match piece {
             Piece::Variable(number) => values.get(*number as usize).map_or(0, String::len),
             Piece::Text { .. } | Piece::Any(_) | Piece::Many => 0,
@@ -485,7 +554,10 @@ mod tests {
     const ALL: Syntax = Syntax { wildcards: true, variables: true, folds: false };
 
     fn matches(pattern: &str, text: &str) -> bool {
-        Pattern::parse(pattern, ALL).unwrap().matches(text, &NoContext).unwrap()
+        let pattern = Pattern::parse(pattern, ALL).unwrap();
+        let matched = pattern.matches(text, &NoContext).unwrap();
+        assert_eq!(pattern.is_match(text, &NoContext), matched, "{pattern:?} {text}");
+        matched
     }
 
     #[test]
@@ -594,7 +666,12 @@ mod tests {
             .with("aws:username", ["al*ce"])
             .with("aws:TagKeys", ["a", "b"])
             .with("aws:PrincipalTag/Team", ["x"]);
-        let ask = |pattern: &str, text: &str| Pattern::parse(pattern, ALL).unwrap().matches(text, &context);
+        let ask = |pattern: &str, text: &str| {
+            let pattern = Pattern::parse(pattern, ALL).unwrap();
+            let matched = pattern.matches(text, &context);
+            assert_eq!(pattern.is_match(text, &context), matched == Some(true), "{pattern:?} {text}");
+            matched
+        };
         assert_eq!(ask("home/${aws:username}/*", "home/al*ce/x"), Some(true));
         assert_eq!(ask("home/${aws:username}/*", "home/alice/x"), Some(false), "no wildcard");
         assert_eq!(ask("${AWS:UserName}", "al*ce"), Some(true));

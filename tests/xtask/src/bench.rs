@@ -6,7 +6,7 @@ use crate::workspace::Workspace;
 use crate::{compile, peers, process, say};
 
 /// All areas.
-const AREAS: [(&str, &str); 4] = [
+const AREAS: [(&str, &str); 5] = [
     ("engine", "durable transactions, syncs per group, ingest, pages, reopening of the catalog"),
     (
         "s3",
@@ -22,6 +22,11 @@ const AREAS: [(&str, &str); 4] = [
         "packs",
         "CPU-seconds of a deposit with deduplication, encryption and parity, of a restore, a scrub and parity alone: \
          `bench packs SCRATCH PATH…`, SCRATCH an empty directory",
+    ),
+    (
+        "policy",
+        "what a decision costs for somebody with ten managed policies, a session with a boundary and a bucket's policy: \
+         `bench policy CASE COUNT` asks one so often and says nothing, for what measures a process",
     ),
 ];
 
@@ -42,6 +47,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let example = match area.as_str() {
         "engine" => Some(("engine", "catalog_bench")),
         "packs" => Some(("archive", "pack_bench")),
+        "policy" => Some(("security", "policy_bench")),
         _ => None,
     };
     if let Some((package, example)) = example {

@@ -217,7 +217,7 @@ impl Appliance {
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let single = single_workers(&compliance, &kms, copying.worker(&catalog, &blobs, &home.dir));
+        let single = single_workers(&compliance, (&kms, &audit), copying.worker(&catalog, &blobs, &home.dir));
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
         let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;
@@ -332,10 +332,11 @@ fn catalog_options(
 /// Those that come from nothing that has several.
 fn single_workers(
     compliance: &Arc<ComplianceClock>,
-    kms: &Arc<Kms>,
+    (kms, audit): (&Arc<Kms>, &Arc<Audit>),
     copier: Option<Box<dyn Worker>>,
 ) -> Vec<Box<dyn Worker>> {
-    let always: [Box<dyn Worker>; 2] = [Box::new(ComplianceWorker::new(compliance.clone())), kms.worker()];
+    let always: [Box<dyn Worker>; 2] =
+        [Box::new(ComplianceWorker::new(compliance.clone())), kms.worker(audit)];
     always.into_iter().chain(copier).collect()
 }
 

@@ -8,7 +8,7 @@
 //! signature is verified, but only of who names a key that is there, in time; and 128 KiB of a form for STS that claims no signature at all. Both
 //! have memory of their own (`Budget::reserve_unproven`).
 //!
-//! Invariants: nothing is looked up by what an unverified request says, but its key; every operation is decided by its row before its
+//! Invariants: nothing is looked up by what an unverified request says, but its key, and for its record the name of a row; every operation is decided by its row before its
 //! function runs; what it has no row for is refused; every answer has its request id. `table.rs` has what a row is, `docs/iam-actions.md`
 //! all of them.
 //!
@@ -164,8 +164,11 @@ async fn run(
     if let Some(row) = asked_in_url(service, &head) {
         trace.operation = row.name;
     }
-    let covers = Covers::Document { max: BODY_MAX };
+    let covers = Covers::Form { max: BODY_MAX };
     let verified: Result<_, QueryError> = verify(service.name, (shared, &head), (body, covers), trace).await;
+    if let Some(row) = asked_in_form(service, &std::mem::take(&mut trace.unproven)) {
+        trace.operation = row.name;
+    }
     let Some(Verified { who, region, document }) = verified? else {
         return unsigned(service, shared, (head, peer), (body, trace)).await;
     };
@@ -255,6 +258,12 @@ fn kind_of(arn: &str) -> Option<&'static str> {
 fn asked_in_url(service: &'static Service, head: &request::Parts) -> Option<&'static Row> {
     let mut form =
         Form::of_url(head.uri.query().unwrap_or_default()).ok().filter(|_| head.method == Method::GET)?;
+    route(service, &mut form).ok()
+}
+
+/// What a form asks for whose signature is not good: its record says so. Nothing but the name of a row is taken of it.
+fn asked_in_form(service: &'static Service, unproven: &[u8]) -> Option<&'static Row> {
+    let mut form = Form::of_body(unproven).ok().filter(|_| !unproven.is_empty())?;
     route(service, &mut form).ok()
 }
 

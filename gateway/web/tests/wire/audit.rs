@@ -23,7 +23,7 @@ pub(crate) async fn call<S: Wire>(client: &mut Client<S>, request: &[u8]) -> Ans
     client.answer().await.unwrap()
 }
 
-async fn ask<S: Wire>(
+pub(crate) async fn ask<S: Wire>(
     world: &World,
     client: &mut Client<S>,
     key: &Key,
@@ -284,17 +284,11 @@ async fn a_trail_takes_what_is_done_with_the_objects_it_selects() {
     assert_eq!(records[1]["additionalEventData"]["AuthenticationMethod"], "AuthHeader");
 }
 
-#[tokio::test]
-async fn every_operation_of_cloudtrail_is_denied_by_default_and_by_a_deny_of_its_action() {
-    let world = World::new().await;
-    let mut client = world.connect().await;
-    let c = &mut client;
-    with_logs(&world, c).await;
-    let (bob, arn) =
-        (user(&world, c, "bob").await, format!("arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/trail"));
+/// What each operation is asked with, in the order in which they can be done.
+pub(crate) fn samples(arn: &str) -> [(&'static str, Value); 16] {
     let named = json!({ "Name": "trail" });
     let tags = json!({ "ResourceId": arn, "TagsList": [{ "Key": "k", "Value": "v" }] });
-    let samples = [
+    [
         ("CreateTrail", json!({ "Name": "trail", "S3BucketName": "logs" })),
         ("UpdateTrail", json!({ "Name": arn, "EnableLogFileValidation": true })),
         ("GetTrail", named.clone()),
@@ -314,7 +308,18 @@ async fn every_operation_of_cloudtrail_is_denied_by_default_and_by_a_deny_of_its
         ("LookupEvents", json!({ "MaxResults": 1 })),
         ("ListPublicKeys", json!({})),
         ("DeleteTrail", named),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_operation_of_cloudtrail_is_denied_by_default_and_by_a_deny_of_its_action() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let c = &mut client;
+    with_logs(&world, c).await;
+    let (bob, arn) =
+        (user(&world, c, "bob").await, format!("arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/trail"));
+    let samples = samples(&arn);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cloudtrail-actions.md");
     let page = std::fs::read_to_string(path).unwrap();
     let rows: Vec<&str> = page.lines().filter(|line| line.contains("`cloudtrail:")).collect();

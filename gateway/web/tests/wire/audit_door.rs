@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use crate::audit::{JSON, Wire, call, delivered, records, records_of, with_trail};
+use crate::floods::{self, END_HEADERS, END_STREAM, Frame, HEADERS, PING, RST_STREAM, frame};
 use crate::glacier_walk::Scene;
 use crate::http2::{self, meanwhile, whole};
 use crate::iam_world::{Key, Post, document, give, iam, says, signed, user};
@@ -18,6 +19,7 @@ use security::sign::PayloadHash;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
+use tokio::io::AsyncWriteExt;
 use tokio::task::yield_now;
 use web::Limits;
 
@@ -78,6 +80,41 @@ async fn what_was_done_has_a_record_though_its_connection_was_cut_before_the_ans
     world.gate.set_commits_open(true);
     assert_eq!(record(&world, &mut client, "GetObject").await["errorCode"], "AccessDenied");
     assert_eq!(sender.send_request(set).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_was_done_has_a_record_though_its_stream_was_reset_before_the_answer() {
+    const CANCEL: [u8; 4] = [0, 0, 0, 8];
+    let world = World::secured(Limits::default()).await;
+    let mut client = crate::secured::client(&world, &["http/1.1"]).await;
+    assert_eq!(crate::world::call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
+    let (mut reader, mut writer) = floods::open(&world, &[]).await;
+    let whole = END_HEADERS | END_STREAM;
+    let ask = |stream, method, path| frame(HEADERS, whole, stream, &floods::signed(&world, method, path));
+    world.gate.set_commits_open(false);
+    writer.write_all(&ask(1, "DELETE", "/bucket")).await.unwrap();
+    writer.flush().await.unwrap();
+    until_waiting(&world, 1).await;
+    // The answer to a ping says that what was sent before it was seen.
+    let reset = [frame(RST_STREAM, 0, 1, &CANCEL), frame(PING, 0, 0, &[7; 8])].concat();
+    writer.write_all(&reset).await.unwrap();
+    writer.flush().await.unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|frame: &Frame| frame.kind != PING) {
+        told.push(reader.next().await.unwrap());
+    }
+    meanwhile(&world).await;
+    world.gate.set_commits_open(true);
+    let found = record(&world, &mut client, "DeleteBucket").await;
+    assert!(found.get("errorCode").is_none(), "{found}");
+    // The connection goes on, and nothing was answered on the stream that was reset.
+    writer.write_all(&ask(3, "GET", "/bucket?location")).await.unwrap();
+    writer.flush().await.unwrap();
+    while told.last().is_none_or(|frame| frame.stream != 3) {
+        told.push(reader.next().await.unwrap());
+    }
+    assert!(told.iter().all(|frame| frame.stream != 1), "{told:?}");
+    assert_eq!(record(&world, &mut client, "GetBucketLocation").await["errorCode"], "NoSuchBucket");
 }
 
 #[tokio::test]
@@ -460,6 +497,30 @@ async fn a_form_that_is_refused_names_who_signed_it_or_whose_key_it_claims() {
     let found = records(&world, &mut c, "PostObject").await;
     assert_eq!(found[0]["userIdentity"]["type"], "Unknown");
     assert_eq!(found[0]["userIdentity"]["accessKeyId"], Key::root().id);
+}
+
+#[tokio::test]
+async fn a_form_whose_signature_is_not_good_is_recorded_by_what_it_asks_for_and_nothing_of_it_is() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let c = &mut client;
+    let wrong = Key { secret: OTHER_SECRET_KEY.to_owned(), ..Key::root() };
+    let asked = [("UserName", "canary-name")];
+    for (service, name) in [("iam", "DeleteUser"), ("sts", "GetSessionToken")] {
+        let refused = crate::iam_world::ask(&world, c, &wrong, (service, name), &asked).await;
+        assert_eq!((refused.status, refused.code()), (403, "SignatureDoesNotMatch"));
+        let found = record(&world, c, name).await;
+        assert_eq!(
+            (&found["errorCode"], &found["userIdentity"]["accessKeyId"]),
+            (&json!("SignatureDoesNotMatch"), &json!(Key::root().id))
+        );
+        assert!(!found.to_string().contains("canary"), "{found}");
+    }
+    // What is in no table, and is no form, is unknown.
+    for (name, parameters) in [("Unheard", &asked[..]), ("DeleteUser", &[("Action", "Twice")])] {
+        crate::iam_world::ask(&world, c, &wrong, ("iam", name), parameters).await;
+    }
+    assert_eq!(records(&world, c, "Unknown").await.len(), 2);
 }
 
 #[tokio::test]

@@ -58,12 +58,17 @@ pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 
 /// The block of a signed GET.
 pub(crate) fn get(world: &World, path: &str) -> Vec<u8> {
+    signed(world, "GET", path)
+}
+
+/// The block of a signed request without a body.
+pub(crate) fn signed(world: &World, method: &str, path: &str) -> Vec<u8> {
     let url = format!("https://{}{path}", world.http);
-    let (mut head, ()) = http::Request::get(url).body(()).unwrap().into_parts();
+    let (mut head, ()) = http::Request::builder().method(method).uri(url).body(()).unwrap().into_parts();
     world.sign(&mut head, PayloadHash::Unsigned);
     let authority = world.http.to_string();
     let mut fields =
-        vec![(":method", "GET"), (":scheme", "https"), (":authority", authority.as_str()), (":path", path)];
+        vec![(":method", method), (":scheme", "https"), (":authority", authority.as_str()), (":path", path)];
     let others = head.headers.iter().filter(|(name, _)| *name != "host");
     fields.extend(others.map(|(name, value)| (name.as_str(), value.to_str().unwrap())));
     block(&fields)

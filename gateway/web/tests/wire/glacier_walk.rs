@@ -11,8 +11,8 @@ use engine::worker::Progress;
 use std::sync::Arc;
 
 /// An operation, as the door's table has it.
-struct Row {
-    action: String,
+pub(crate) struct Row {
+    pub(crate) action: String,
     method: &'static str,
     path: &'static str,
     query: Option<&'static str>,
@@ -24,7 +24,7 @@ impl Row {
     }
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let table = include_str!("../../src/glacier/table.rs");
     let row = |line: &'static str| {
         let (said, _run) = line.trim().split_once(" => ").filter(|(said, _)| said.starts_with('"'))?;
@@ -49,7 +49,7 @@ const ROOTS: [&str; 3] =
 pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) client: Client,
-    asker: Key,
+    pub(crate) asker: Key,
     vaults: Arc<Vaults>,
     _making: tempfile::TempDir,
 }
@@ -114,14 +114,14 @@ impl Scene {
     }
 
     /// Asks for the operation of a row, of that account.
-    async fn asks(&mut self, key: &Key, row: &Row, account: &str) -> Answer {
+    pub(crate) async fn asks(&mut self, key: &Key, row: &Row, account: &str) -> Answer {
         let id = "00112233445566778899aabbccddeeff";
         let path = row.path.replacen('*', "v", 1).replace('*', id);
         let query = row.query.map(|query| format!("?operation={query}")).unwrap_or_default();
         self.send(key, row.method, &format!("/{account}/{path}{query}"), b"").await
     }
 
-    async fn give(&mut self, statements: &str) {
+    pub(crate) async fn give(&mut self, statements: &str) {
         give(&self.world, &mut self.client, "asker", statements).await;
     }
 

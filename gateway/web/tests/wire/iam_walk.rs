@@ -7,14 +7,14 @@ use crate::iam_world::{Key, ask, document, element, give, iam, says, sts, user};
 use crate::world::{ACCOUNT, Answer, Client, World};
 
 /// An operation that is done, as the page has it.
-struct Row {
-    service: &'static str,
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) service: &'static str,
+    pub(crate) name: &'static str,
     action: &'static str,
     parameters: &'static str,
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let page = include_str!("../../../../docs/iam-actions.md");
     let row = |line: &'static str| {
         let mut cells = line.strip_prefix("| ")?.split(" | ");
@@ -29,7 +29,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// What an operation is asked with: of its own parameters those that it can't do without.
-fn sample(row: &Row, key: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn sample(row: &Row, key: &str) -> Vec<(&'static str, String)> {
     let policy = format!("arn:aws:iam::{ACCOUNT}:policy/spare");
     let trust = document(&format!(
         r#"{{"Effect":"Allow","Principal":{{"AWS":"{ACCOUNT}"}},"Action":"sts:AssumeRole"}}"#
@@ -102,15 +102,15 @@ fn sample(row: &Row, key: &str) -> Vec<(&'static str, String)> {
 }
 
 /// A world with something of everything, and somebody who asks.
-struct Scene {
-    world: World,
-    client: Client,
-    asker: Key,
-    target_key: String,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) client: Client,
+    pub(crate) asker: Key,
+    pub(crate) target_key: String,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let mut client = world.connect().await;
         let (c, root) = (&mut client, Key::root());
@@ -128,19 +128,19 @@ impl Scene {
         Self { world, client, asker, target_key: target.id }
     }
 
-    async fn asks(&mut self, key: &Key, row: &Row) -> Answer {
+    pub(crate) async fn asks(&mut self, key: &Key, row: &Row) -> Answer {
         let sample = sample(row, &self.target_key);
         let sample: Vec<(&str, &str)> = sample.iter().map(|(name, value)| (*name, value.as_str())).collect();
         ask(&self.world, &mut self.client, key, (row.service, row.name), &sample).await
     }
 
-    async fn give(&mut self, statements: &str) {
+    pub(crate) async fn give(&mut self, statements: &str) {
         give(&self.world, &mut self.client, "asker", statements).await;
     }
 }
 
 /// No policy is asked of these.
-const ONESELF: [&str; 2] = ["GetCallerIdentity", "GetSessionToken"];
+pub(crate) const ONESELF: [&str; 2] = ["GetCallerIdentity", "GetSessionToken"];
 
 fn refused(answer: &Answer, row: &Row, how: &str) {
     assert_eq!(

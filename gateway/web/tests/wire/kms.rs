@@ -111,13 +111,13 @@ async fn the_exercise_of_three_keys_and_four_people_holds_in_all_cells() {
 }
 
 /// An operation that is done, as the page has it.
-struct Row {
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
     actions: Vec<&'static str>,
     parameters: &'static str,
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/kms-actions.md");
     let page: &'static str = std::fs::read_to_string(path).unwrap().leak();
     let row = |line: &'static str| {
@@ -131,17 +131,17 @@ fn rows() -> Vec<Row> {
 }
 
 /// A world with something of everything, and somebody who asks.
-struct Scene {
-    world: World,
-    client: Client,
-    asker: Key,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) client: Client,
+    pub(crate) asker: Key,
     key: String,
     sealed: Value,
     grant: Value,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let mut client = world.connect().await;
         let (c, root) = (&mut client, Key::root());
@@ -159,7 +159,7 @@ impl Scene {
         Self { world, client, asker, key, sealed, grant }
     }
 
-    fn sample(&self, row: &Row) -> Value {
+    pub(crate) fn sample(&self, row: &Row) -> Value {
         let root = format!("arn:aws:iam::{ACCOUNT}:root");
         let text = json!(STANDARD.encode("text"));
         let all = [
@@ -216,12 +216,12 @@ impl Scene {
         body
     }
 
-    async fn asks(&mut self, row: &Row) -> Answer {
+    pub(crate) async fn asks(&mut self, row: &Row) -> Answer {
         let (body, asker) = (self.sample(row), self.asker.clone());
         ask(&self.world, &mut self.client, &asker, row.name, &body).await
     }
 
-    async fn give(&mut self, statements: &str) {
+    pub(crate) async fn give(&mut self, statements: &str) {
         give(&self.world, &mut self.client, "asker", statements).await;
     }
 }

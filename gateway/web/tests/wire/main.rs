@@ -5,6 +5,7 @@ mod access_log;
 mod admin;
 mod audit;
 mod audit_door;
+mod audit_walk;
 mod bounds;
 mod budget;
 mod carried;

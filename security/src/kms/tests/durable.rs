@@ -117,7 +117,7 @@ async fn what_was_acknowledged_of_keys_is_there_after_a_kill() {
             }
             4 => {
                 clock.advance(91 * day);
-                let _done = kms.due().await.unwrap();
+                let _done = kms.due(None).await.unwrap();
             }
             5 => kms.revoke_grant(&root, &key, &grant).await.unwrap(),
             6 => drop(kms.rotate_key_on_demand(&root, &key).await.unwrap()),
@@ -125,7 +125,7 @@ async fn what_was_acknowledged_of_keys_is_there_after_a_kill() {
             8 => drop(kms.schedule_key_deletion(&root, &key, Some(7)).await.unwrap()),
             _ => {
                 clock.advance(8 * day);
-                let _done = kms.due().await.unwrap();
+                let _done = kms.due(None).await.unwrap();
             }
         }
         if step < 7 {
@@ -153,7 +153,7 @@ async fn what_was_acknowledged_of_keys_is_there_after_a_kill() {
         rows.close();
     }
     // What the worker was about when it was killed it does after it: the last leaf of the key goes.
-    while let engine::worker::Progress::More { .. } = kms.due().await.unwrap() {}
+    while let engine::worker::Progress::More { .. } = kms.due(None).await.unwrap() {}
     assert!(told(&catalog).await.iter().all(|row| row.contains("Counter")));
     catalog.close();
 }

@@ -178,7 +178,7 @@ async fn a_key_that_is_enabled_while_its_rotation_is_looked_at_rotates() {
     bench.kms.disable_key(&root(), &key.arn).await.unwrap();
     let due = bench.kms.now().plus(90 * DAY);
     bench.clock.advance(91 * DAY);
-    let seen = bench.kms.what_is_due((due, row::Task::Rotate), key.account, key.id).await.unwrap();
+    let (seen, _) = bench.kms.what_is_due((due, row::Task::Rotate), key.account, key.id).await.unwrap();
     bench.kms.enable_key(&root(), &key.arn).await.unwrap();
     assert_eq!(
         code(bench.kms.apply(seen).await),

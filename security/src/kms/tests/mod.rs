@@ -8,6 +8,7 @@ mod grants;
 mod imports;
 mod lives;
 mod rights;
+mod told;
 mod uses;
 
 use super::{Asks, Encrypt, EncryptionContext, Kms, KmsError, NewKey, Opened, Parts, Sealed};
@@ -135,7 +136,7 @@ impl Bench {
 
     /// Does all that is due.
     pub(super) async fn work(&self) {
-        while let engine::worker::Progress::More { .. } = self.kms.due().await.unwrap() {}
+        while let engine::worker::Progress::More { .. } = self.kms.due(None).await.unwrap() {}
     }
 
     /// How many rows of a table there are.
