@@ -137,8 +137,12 @@ impl Foundation {
             entropy: Arc::clone(&parts.entropy),
             region: parts.region.clone(),
             making: self.dir.path().join("making"),
-            media: vec![MediumOptions { label, kind: MediumKind::Disk, path, capacity: None }],
-            packing: Packing { capacity: 2 << 20, patience: std::time::Duration::ZERO },
+            media: vec![MediumOptions { label, kind: MediumKind::Disk, path, capacity: None, write_once: false }],
+            packing: Packing {
+                capacity: 2 << 20,
+                patience: std::time::Duration::ZERO,
+                ..Packing::default()
+            },
             prices: Prices::default(),
         });
         vaults.await.expect("vaults")
