@@ -160,6 +160,9 @@ impl Vaults {
             }
             return Ok(());
         }
+        if let Some(part) = moving.first() {
+            step.left.push((sources[part.source].pack, "too many parts of it can't be moved".to_owned()));
+        }
         Ok(())
     }
 

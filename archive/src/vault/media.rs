@@ -44,7 +44,7 @@ pub struct MediumOptions {
     pub path: PathBuf,
     /// How much it may hold; as much as its file system does, where nothing is said.
     pub capacity: Option<ByteCount>,
-    /// What lies there is never written to again: packs are neither compacted nor mended in place.
+    /// What lies there stays: packs are not compacted. They are mended all the same, for that writes what was there.
     pub write_once: bool,
 }
 
@@ -217,7 +217,7 @@ impl Media {
         all.iter().find(|known| known.row.id == medium).map(|known| known.options.label.to_string())
     }
 
-    /// Whether what lies there is never written to again.
+    /// Whether packs that lie there are never compacted.
     pub(super) fn is_write_once(&self, medium: MediumId) -> bool {
         let all = self.all.lock();
         all.iter().any(|known| known.row.id == medium && known.options.write_once)

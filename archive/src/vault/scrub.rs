@@ -250,11 +250,6 @@ pub(super) fn look_over(
         told.lost_archives = mending.lost_archives(&reader, &Keys::of(rows.clone()))?;
         told.lost_archives.truncate(LOST_NAMED_MAX);
     }
-    if repairs && rows.vaults.media.is_write_once(row.medium) {
-        told.detail.push_str(if told.detail.is_empty() { "" } else { "; " });
-        told.detail.push_str("its medium is written once: nothing is mended there");
-        return Ok(told);
-    }
     if !repairs {
         return Ok(told);
     }
