@@ -123,23 +123,10 @@ impl Vaults {
                 }
                 Rewritten::Unreadable(number, error) => {
                     let pack = sources[moving[number].source].pack;
-                    if error.kind() == ErrorKind::Corrupt && mended.insert(pack) {
-                        let rows = Rows::of(self, vault);
-                        let mending = tokio::task::spawn_blocking(move || mend(&rows, pack));
-                        if mending.await.map_err(|_ended| engine::Error::Closed)?.is_ok() {
-                            continue;
-                        }
-                    }
-                    let part = moving.remove(number);
-                    // What was deleted meanwhile is no trouble.
-                    let snapshot = self.at(vault.home).await?;
-                    let key = tables::of_archive(tables::ARCHIVES, part.archive);
-                    if snapshot.get(key).await?.is_some() {
-                        tracing::warn!(%pack, archive = %part.archive, %error, "a part of an archive can't be moved to another pack");
-                        step.left.push((
-                            pack,
-                            format!("a part of archive {} can't be read: {error}", part.archive),
-                        ));
+                    let is_damaged = error.kind() == ErrorKind::Corrupt && mended.insert(pack);
+                    if !is_damaged || !self.mend_source(vault, pack).await? {
+                        let part = moving.remove(number);
+                        step.left.extend(self.unreadable(vault, (pack, part.archive), &error).await?);
                     }
                     continue;
                 }
@@ -164,6 +151,28 @@ impl Vaults {
             step.left.push((sources[part.source].pack, "too many parts of it can't be moved".to_owned()));
         }
         Ok(())
+    }
+
+    /// Mends a pack where it lies, by its own parity. `false`: that does not make it whole.
+    async fn mend_source(self: &Arc<Self>, vault: &Arc<Vault>, pack: PackId) -> Result<bool> {
+        let rows = Rows::of(self, vault);
+        let mending = tokio::task::spawn_blocking(move || mend(&rows, pack));
+        Ok(mending.await.map_err(|_ended| engine::Error::Closed)?.is_ok())
+    }
+
+    /// What is told of a part that can't be read: nothing, where its archive was deleted meanwhile.
+    async fn unreadable(
+        &self,
+        vault: &Vault,
+        (pack, archive): (PackId, ArchiveId),
+        error: &engine::Error,
+    ) -> Result<Option<(PackId, String)>> {
+        let key = tables::of_archive(tables::ARCHIVES, archive);
+        if self.at(vault.home).await?.get(key).await?.is_none() {
+            return Ok(None);
+        }
+        tracing::warn!(%pack, %archive, %error, "a part of an archive can't be moved to another pack");
+        Ok(Some((pack, format!("a part of archive {archive} can't be read: {error}"))))
     }
 
     /// Bytes that live in a pack that was just kept.

@@ -109,6 +109,8 @@ async fn fill(world: &World, vault: &VaultName, sizes: &[usize], keeps: impl Fn(
     for (seed, size) in (0..).zip(sizes) {
         let bytes = noise(1_000 + seed, *size);
         all.push((world.put(vault, &bytes).await, bytes));
+        // In a pack they lie in the order in which they came.
+        world.clock.advance(Duration::from_millis(1));
     }
     world.settle().await;
     let mut kept = Kept::new();
@@ -472,13 +474,13 @@ async fn who_reads_where_an_archive_was_goes_on_where_it_is() {
     assert!(read == kept[&large]);
     for place in placed {
         let bytes = &kept[&place.archive];
-        let (from, to) = (bytes.len() as u64 / 3, bytes.len() as u64);
+        let from = bytes.len() / 3;
         let mut read = Vec::new();
-        let mut reading = world.vaults.read_place(&known, place, from..to);
+        let mut reading = world.vaults.read_place(&known, place, from as u64..bytes.len() as u64);
         while let Some(bytes) = reading.next().await {
             read.extend_from_slice(&bytes.unwrap());
         }
-        assert!(read == bytes[from as usize..], "{}", place.archive);
+        assert!(read == bytes[from..], "{}", place.archive);
     }
     for (archive, job) in jobs {
         world.wait(&vault, &job).await;

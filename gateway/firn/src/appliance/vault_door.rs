@@ -86,17 +86,7 @@ pub(super) async fn answer(
         }
         VaultRequest::Compact { vault, account, dry_run } => {
             let (account, name) = named(own, account.as_deref(), &vault)?;
-            let step = if dry_run {
-                Compacted::default()
-            } else {
-                vaults.compact(account, &name).await.map_err(refused)?
-            };
-            let mut answer = compacted(&step);
-            // Behind the last step, and where nothing is to be done: how it is.
-            if step.to.is_none() {
-                answer["vault"] = wasted(&name, &vaults.waste(account, &name).await.map_err(refused)?);
-            }
-            Ok(answer)
+            compact(vaults, (account, &name), dry_run).await
         }
         VaultRequest::Scrub { vault, account, from, repairs } => {
             let (account, name) = named(own, account.as_deref(), &vault)?;
@@ -147,6 +137,21 @@ pub(super) async fn answer(
             kept(vaults, account, &name).await
         }
     }
+}
+
+/// One step of a compaction; behind the last one, and where nothing is to be done, how the packs are.
+async fn compact(
+    vaults: &Arc<Vaults>,
+    (account, name): (AccountId, &VaultName),
+    dry_run: bool,
+) -> Result<Value, AdminError> {
+    let step =
+        if dry_run { Compacted::default() } else { vaults.compact(account, name).await.map_err(refused)? };
+    let mut answer = compacted(&step);
+    if step.to.is_none() {
+        answer["vault"] = wasted(name, &vaults.waste(account, name).await.map_err(refused)?);
+    }
+    Ok(answer)
 }
 
 async fn status(vaults: &Arc<Vaults>) -> Result<Value, AdminError> {
