@@ -137,12 +137,14 @@ impl Foundation {
             entropy: Arc::clone(&parts.entropy),
             region: parts.region.clone(),
             making: self.dir.path().join("making"),
-            media: vec![MediumOptions { label, kind: MediumKind::Disk, path, capacity: None, write_once: false }],
-            packing: Packing {
-                capacity: 2 << 20,
-                patience: std::time::Duration::ZERO,
-                ..Packing::default()
-            },
+            media: vec![MediumOptions {
+                label,
+                kind: MediumKind::Disk,
+                path,
+                capacity: None,
+                write_once: false,
+            }],
+            packing: Packing { capacity: 2 << 20, patience: std::time::Duration::ZERO, ..Packing::default() },
             prices: Prices::default(),
         });
         vaults.await.expect("vaults")
