@@ -172,7 +172,7 @@ pub(super) struct Part {
     /// It ends the archive.
     pub(super) last: bool,
     /// Over its bytes.
-    hash: TreeHash,
+    pub(super) hash: TreeHash,
 }
 
 /// A sealed pack, and what is in it.
@@ -190,10 +190,21 @@ pub(super) struct Built {
 impl Built {
     /// The key that a part has for itself.
     pub(super) fn own_key(&self, part: &Part) -> Option<KeyId> {
+        self.key(part).filter(|(_, is_own)| *is_own).map(|(key, _)| key)
+    }
+
+    /// Bytes of the archives in it, as a counter takes them.
+    pub(super) fn held(&self) -> i64 {
+        let held = self.parts.iter().map(|part| part.to - part.from).sum::<u64>();
+        i64::try_from(held).unwrap_or(i64::MAX)
+    }
+
+    /// The key that a part is under, and whether it has it for itself.
+    pub(super) fn key(&self, part: &Part) -> Option<(KeyId, bool)> {
         let mut entries = self.index.archives.iter();
         let entry = entries.find(|entry| (entry.archive, entry.offset()) == (part.archive, part.from))?;
         let is_own = matches!(entry.place, Place::Own { .. } | Place::Outside { .. });
-        self.index.keys.get(entry.key as usize).copied().filter(|_| is_own)
+        self.index.keys.get(entry.key as usize).map(|key| (*key, is_own))
     }
 }
 
@@ -217,11 +228,16 @@ pub(super) fn build(keys: &Arc<Keys>, deduplicates: bool, feed: Receiver<Feed>) 
             return outcome.map(|_| None);
         }
     };
-    let sealed = pack.seal(&vault.secrets.index, vaults.clock.now())?;
+    seal(&keys.rows, pack, parts).map(Some)
+}
+
+/// Seals what was filled.
+pub(super) fn seal(rows: &Rows, pack: Pack<crate::pack::Open>, parts: Vec<Part>) -> Result<Built> {
+    let sealed = pack.seal(&rows.vault.secrets.index, rows.vaults.clock.now())?;
     let bytes = sealed.layout().total_bytes();
     let (pack, path, index) = (sealed.id(), sealed.path().to_owned(), sealed.index().clone());
     let (tables, chunks) = (*sealed.tables(), sealed.chunks().to_vec());
-    Ok(Some(Built { pack, path, bytes, index, tables, chunks, parts }))
+    Ok(Built { pack, path, bytes, index, tables, chunks, parts })
 }
 
 fn fill(pack: &mut Pack<crate::pack::Open>, mut feed: Receiver<Feed>) -> Result<Vec<Part>> {

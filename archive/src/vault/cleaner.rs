@@ -7,12 +7,13 @@
 //! A pack's file goes when the commit by which nothing refers to it any more is in the backup, as segments do: a recovered catalog finds
 //! what it names.
 
+use super::build::open_at;
 use super::change::Change;
 use super::deposit::owner;
 use super::rows::{Garbage, PackRow, PackState, PieceRow, PlaceRow};
 use super::secrets::Spot;
-use super::{Error, Result, Vaults, media, tables};
-use crate::pack::PackId;
+use super::{Error, Result, Vault, Vaults, media, tables};
+use crate::pack::{KeyId, PackId, Place};
 use crate::retrieval::JobId;
 use engine::BoxFuture;
 use engine::blob::release;
@@ -20,7 +21,9 @@ use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Table};
 use engine::id::PartitionId;
 use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
+use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -251,10 +254,15 @@ impl Vaults {
         self.blobs.hold().is_none_or(|hold| version <= hold) && self.media.look(row.medium).await.is_ok()
     }
 
-    /// First its file, then its rows.
+    /// First the subkeys that were its own, then its file, then its rows.
     async fn remove_pack(&self, home: PartitionId, pack: PackId, row: PackRow) -> Result<bool> {
         let Ok(path) = self.media.look(row.medium).await else { return Ok(false) };
         let path = media::file_of(&path, pack);
+        if let Some(vault) = self.at_home(home)
+            && !self.forget_shared(&vault, pack, path.clone()).await?
+        {
+            return Ok(true);
+        }
         let removing = tokio::task::spawn_blocking(move || media::remove(&path));
         removing.await.map_err(|_ended| engine::Error::Closed)??;
         let snapshot = self.at(home).await?;
@@ -263,6 +271,7 @@ impl Vaults {
             .unchanged(key.clone())
             .delete(key)
             .delete(tables::of_pack(tables::LIVE, pack))
+            .delete(tables::of_pack(tables::HELD, pack))
             .delete(tables::of_pack(tables::SCRUBBED, pack))
             .freeing();
         // What it referred to is used by it no more.
@@ -272,8 +281,39 @@ impl Vaults {
         }
         if self.try_commit(home, &*snapshot, change).await? {
             self.media.discount(row.medium, row.bytes);
+            self.scrubs.lock().lost.remove(&pack);
         }
         Ok(true)
+    }
+
+    /// The subkeys that archives shared in a pack go with it. Those that archives have for themselves may be in another pack by now. `false`:
+    /// somebody was faster.
+    async fn forget_shared(&self, vault: &Arc<Vault>, pack: PackId, path: PathBuf) -> Result<bool> {
+        let of = Arc::clone(vault);
+        let opening = tokio::task::spawn_blocking(move || open_at(&path, pack, &of));
+        let reader = match opening.await.map_err(|_ended| engine::Error::Closed)? {
+            Ok(reader) => reader,
+            // Its file went before a crash, or its index is lost.
+            Err(error) => {
+                tracing::debug!(%pack, %error, "a pack that is to go can't be read: its subkeys are left");
+                return Ok(true);
+            }
+        };
+        let index = reader.index();
+        let shared = index
+            .archives
+            .iter()
+            .filter(|entry| matches!(entry.place, Place::Grouped { .. } | Place::Chunked));
+        let numbers = shared.map(|entry| entry.key).chain(index.register.as_ref().map(|(key, _)| *key));
+        let shared: BTreeSet<KeyId> =
+            numbers.filter_map(|number| index.keys.get(number as usize).copied()).collect();
+        if shared.is_empty() {
+            return Ok(true);
+        }
+        let snapshot = self.at(vault.home).await?;
+        let change = Change::default().unchanged(tables::of_pack(tables::PACKS, pack)).freeing();
+        let change = shared.into_iter().fold(change, |change, id| change.delete(tables::of_key(id)));
+        self.try_commit(vault.home, &*snapshot, change).await
     }
 
     /// One batch of what a deleted vault left. Its fence stays for a last time, and goes with the row that asks for all this.
@@ -336,7 +376,7 @@ impl Vaults {
 }
 
 /// What is cleared last, the fence at the very end.
-const OF_A_VAULT: [Table; 21] = [
+const OF_A_VAULT: [Table; 22] = [
     tables::SCRUBBED,
     tables::ARCHIVES,
     tables::PLACES,
@@ -355,6 +395,7 @@ const OF_A_VAULT: [Table; 21] = [
     tables::EPOCH,
     tables::PART_EPOCH,
     tables::LIVE,
+    tables::HELD,
     tables::CONFIG,
     tables::SECRETS,
     tables::FENCE,

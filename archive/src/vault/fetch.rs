@@ -106,7 +106,8 @@ impl Vaults {
         Ok(self.read_place(vault, found, at - found.from..to - found.from))
     }
 
-    /// Reads a range of what lies in a pack; a pack that is damaged is mended first, once. Blocking work is in a thread of its own.
+    /// Reads a range of what lies in a pack; a pack that is damaged is mended first, once, and what moved to another pack meanwhile is read on
+    /// there. Blocking work is in a thread of its own.
     pub(super) fn read_place(
         self: &Arc<Self>,
         vault: &Arc<Vault>,
@@ -116,16 +117,7 @@ impl Vaults {
         let rows = Rows::of(self, vault);
         let (sender, receiver) = mpsc::channel::<Result<Bytes>>(AHEAD);
         tokio::task::spawn_blocking(move || {
-            let mut sent = 0;
-            let mut outcome = read(&rows, placed, range.clone(), &mut sent, &sender);
-            if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-                let mended = mend(&rows, placed.place.pack);
-                outcome = mended.and_then(|()| {
-                    let rest = range.start + sent..range.end;
-                    read(&rows, placed, rest, &mut sent, &sender)
-                });
-            }
-            if let Err(error) = outcome {
+            if let Err(error) = read_whole(&rows, placed, range, &sender) {
                 // Whoever is gone needs no answer.
                 let _ = sender.blocking_send(Err(error.into()));
             }
@@ -154,6 +146,45 @@ async fn before(
 /// The error of bytes that are nowhere: of an archive that went meanwhile, or whose rows are damaged.
 pub(super) fn lost(archive: ArchiveId, at: u64) -> super::Error {
     Error::NotFound { what: "bytes of archive", id: format!("{archive} from {at} on") }.into()
+}
+
+/// How often a reader follows what moves from pack to pack.
+const MOVES_MAX: usize = 8;
+
+fn read_whole(
+    rows: &Rows,
+    mut placed: Placed,
+    mut range: Range<u64>,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> engine::Result<()> {
+    let (mut moves, mut mended) = (0, false);
+    loop {
+        let mut sent = 0;
+        let outcome = read(rows, placed, range.clone(), &mut sent, sender);
+        range.start += sent;
+        let Err(error) = outcome else { return Ok(()) };
+        if sender.is_closed() {
+            return Err(error);
+        }
+        let now = rows.handle.block_on(place_now(rows, placed.archive, placed.from + range.start));
+        if let Ok(Some(now)) = now
+            && now.place.pack != placed.place.pack
+            && now.from == placed.from
+            && moves < MOVES_MAX
+        {
+            (moves, placed) = (moves + 1, now);
+        } else if error.kind() == ErrorKind::Corrupt && !mended {
+            mended = true;
+            mend(rows, placed.place.pack)?;
+        } else {
+            return Err(error);
+        }
+    }
+}
+
+async fn place_now(rows: &Rows, archive: ArchiveId, at: u64) -> Result<Option<Placed>> {
+    let snapshot = rows.vaults.at(rows.vault.home).await?;
+    rows.vaults.find_place(&*snapshot, archive, at).await
 }
 
 fn read(

@@ -44,6 +44,8 @@ pub struct MediumOptions {
     pub path: PathBuf,
     /// How much it may hold; as much as its file system does, where nothing is said.
     pub capacity: Option<ByteCount>,
+    /// What lies there stays: packs are not compacted. They are mended all the same, for that writes what was there.
+    pub write_once: bool,
 }
 
 /// How a medium is.
@@ -213,6 +215,12 @@ impl Media {
     pub(super) fn label_of(&self, medium: MediumId) -> Option<String> {
         let all = self.all.lock();
         all.iter().find(|known| known.row.id == medium).map(|known| known.options.label.to_string())
+    }
+
+    /// Whether packs that lie there are never compacted.
+    pub(super) fn is_write_once(&self, medium: MediumId) -> bool {
+        let all = self.all.lock();
+        all.iter().any(|known| known.row.id == medium && known.options.write_once)
     }
 
     /// How all of them are.

@@ -15,6 +15,7 @@
 //! | `packer`, `build` | a worker: pieces become places |
 //! | `fetch` | bytes of an archive, wherever they lie |
 //! | `jobs`, `runner` | retrievals: asked for, done, given out |
+//! | `waste`, `compact`, `rewrite`, `compactor` | packs of which much is wanted no more: found, and what lives in them moved to new ones |
 //! | `scrub`, `scrubber` | every byte of the packs is looked at, and mended: by whoever asks, and each month |
 //! | `system` | vaults that no door shows, in the partition of whoever keeps bytes there |
 //! | `terms` | what holds for all vaults of an account: data retrieval policy, provisioned capacity |
@@ -36,6 +37,8 @@
 mod build;
 mod change;
 mod cleaner;
+mod compact;
+mod compactor;
 mod create;
 mod deposit;
 mod error;
@@ -46,6 +49,7 @@ mod multipart;
 mod name;
 mod output;
 mod packer;
+mod rewrite;
 mod rows;
 mod runner;
 mod scrub;
@@ -58,7 +62,10 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod told;
+mod waste;
 
+pub use compact::Compacted;
+pub use compactor::CompactionTotals;
 pub use create::{NewVault, VaultInfo, VaultPage};
 pub use deposit::{ARCHIVE_BYTES_MAX, Expected, Upload, Uploaded};
 pub use error::{Error, Result};
@@ -74,8 +81,9 @@ pub use system::{
     ArchiveAt, Deposit, Overview, Piece, Retrieve, Whereabouts, end_job, give_up, is_kept as is_kept_in,
 };
 pub use told::Topics;
+pub use waste::{PackWaste, Waste};
 
-use crate::pack::VaultId;
+use crate::pack::{PackId, VaultId};
 use crate::retrieval::{JobId, Prices, RetrievalPolicy};
 use engine::blob::BlobStore;
 use engine::catalog::Catalog;
@@ -137,11 +145,20 @@ pub struct Packing {
     pub capacity: u64,
     /// An archive waits so long for others that fill its pack.
     pub patience: Duration,
+    /// Packs are written anew of which more than so many per cent are dead; 100 is never.
+    pub compact_above: u8,
+    /// Bytes of archives that are moved to new packs in a day, at the most; who asks for a compaction is not held up.
+    pub compact_a_day: u64,
 }
 
 impl Default for Packing {
     fn default() -> Self {
-        Self { capacity: crate::pack::CAPACITY_MAX, patience: Duration::from_hours(1) }
+        Self {
+            capacity: crate::pack::CAPACITY_MAX,
+            patience: Duration::from_hours(1),
+            compact_above: 25,
+            compact_a_day: 256 << 30,
+        }
     }
 }
 
@@ -178,6 +195,12 @@ pub struct Vaults {
     bells: Bells,
     /// What scrubs came to.
     scrubs: Mutex<ScrubTotals>,
+    /// One pack is written in the place of others at a time.
+    compacting: tokio::sync::Mutex<()>,
+    /// Packs of which something can't be moved: passed by until then, by boot time, and why.
+    stuck: Mutex<BTreeMap<PackId, (Duration, String)>>,
+    /// What compactions came to.
+    compactions: Mutex<CompactionTotals>,
     /// What accounts said of their retrievals.
     policies: RwLock<HashMap<AccountId, RetrievalPolicy>>,
     /// One change of policies and capacity at a time.
@@ -254,6 +277,9 @@ impl Vaults {
             unsound: Mutex::default(),
             bells: Bells::default(),
             scrubs: Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
+            stuck: Mutex::default(),
+            compactions: Mutex::default(),
             policies: RwLock::default(),
             terms: tokio::sync::Mutex::default(),
             hurry: std::sync::atomic::AtomicBool::new(false),
@@ -276,6 +302,7 @@ impl Vaults {
             Box::new(runner::Runner::new(Arc::clone(self))),
             Box::new(cleaner::Cleaner::new(Arc::clone(self))),
             Box::new(scrubber::Scrubber::new(Arc::clone(self))),
+            Box::new(compactor::Compactor::new(Arc::clone(self))),
         ]
     }
 

@@ -13,6 +13,7 @@
 use super::build::{self, Built, Feed, Keys, Part, Rows};
 use super::change::{Attempt, Change};
 use super::deposit::owner;
+use super::media::Chosen;
 use super::rows::{ArchiveRow, ChunkRow, ConfigRow, Garbage, PackRow, PackState, PieceRow, PlaceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vault, Vaults, media, tables};
@@ -35,7 +36,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 const REST: Duration = Duration::from_secs(5);
 /// Archives of one pack, and so rows of its commit.
-const ARCHIVES_MAX: usize = 1_000;
+pub(super) const ARCHIVES_MAX: usize = 1_000;
 /// Pieces that go in one commit; what is left over is the cleaner's.
 const PIECES_MAX: usize = 500;
 /// Rows of chunks in one commit.
@@ -59,6 +60,17 @@ struct Waiting {
     row: ArchiveRow,
     /// How much of it is in packs.
     packed: u64,
+}
+
+/// What came of a pack that was brought to its medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// It counts, and so many parts of archives found a place in it.
+    Kept(u64),
+    /// Nothing in it is wanted any more: it was given up.
+    Unwanted,
+    /// The vault is gone.
+    Gone,
 }
 
 impl Packer {
@@ -126,7 +138,7 @@ impl Vaults {
         let (waiting, is_more) = self.waiting(&*snapshot, stop).await?;
         let Some(oldest) = waiting.iter().map(|waiting| waiting.row.created).min() else { return Ok(0) };
         let bytes: u64 = waiting.iter().map(|waiting| waiting.row.length - waiting.packed).sum();
-        let super::Packing { capacity, patience } = self.packing;
+        let super::Packing { capacity, patience, .. } = self.packing;
         let is_due = self.clock.now() >= oldest.plus(patience) || self.hurry.load(Ordering::Relaxed);
         if !is_due && !is_more && bytes < capacity {
             return Ok(0);
@@ -144,6 +156,31 @@ impl Vaults {
         let built = building.await.map_err(|_ended| engine::Error::Closed)??;
         let Some(built) = built else { return Ok(0) };
         let built = Arc::new(built);
+        let delivered =
+            self.deliver(vault, (&keys, &built, &chosen), |row| self.keep(vault, &keys, &built, row)).await?;
+        match delivered {
+            Delivered::Kept(done) => {
+                if config.deduplicates {
+                    self.note_chunks(vault, &built).await?;
+                }
+                Ok(done)
+            }
+            Delivered::Unwanted => Ok(1),
+            Delivered::Gone => Ok(0),
+        }
+    }
+
+    /// Brings a sealed pack to its medium, reads it back there, and has it kept by the commit that `keep` makes, or gives it up.
+    pub(super) async fn deliver<F, Kept>(
+        self: &Arc<Self>,
+        vault: &Arc<Vault>,
+        (keys, built, chosen): (&Arc<Keys>, &Arc<Built>, &Chosen),
+        keep: F,
+    ) -> Result<Delivered>
+    where
+        F: FnOnce(PackRow) -> Kept + Send,
+        Kept: Future<Output = Result<Option<u64>>> + Send,
+    {
         let row = PackRow {
             medium: chosen.id,
             position: chosen.position,
@@ -151,27 +188,25 @@ impl Vaults {
             sealed: built.index.sealed_at,
             state: PackState::Coming,
         };
-        if !self.announce(vault, built.pack, row).await? {
-            engine::file::remove(&built.path)?;
-            return Ok(0);
+        match self.announce(vault, built.pack, row).await {
+            Ok(true) => {}
+            unannounced => {
+                engine::file::remove(&built.path)?;
+                return unannounced.map(|_| Delivered::Gone);
+            }
         }
         self.media.count(row.medium, row.position, row.bytes);
         let path = media::file_of(&chosen.path, built.pack);
-        let outcome = self.bring(&keys, &built, &path).await;
+        let outcome = self.bring(keys, built, &path).await;
         let kept = match outcome {
-            Ok(()) => self.keep(vault, &keys, &built, row).await,
+            Ok(()) => keep(row).await,
             Err(error) => Err(error),
         };
         match kept {
-            Ok(Some(done)) => {
-                if config.deduplicates {
-                    self.note_chunks(vault, &built).await?;
-                }
-                Ok(done)
-            }
+            Ok(Some(done)) => Ok(Delivered::Kept(done)),
             Ok(None) => {
                 self.take_back(vault, built.pack, row, &path).await?;
-                Ok(1)
+                Ok(Delivered::Unwanted)
             }
             // Whether that commit passed, the next start finds out; the file stays till then.
             Err(error @ Error::Engine(engine::Error::Unknown { .. } | engine::Error::Closed)) => Err(error),
@@ -322,7 +357,9 @@ impl Vaults {
                 .collect();
             let live = alive.iter().map(|(part, _)| part.to - part.from).sum::<u64>();
             let live = i64::try_from(live).unwrap_or(i64::MAX);
-            change = change.add(tables::of_pack(tables::LIVE, built.pack), live);
+            change = change
+                .add(tables::of_pack(tables::LIVE, built.pack), live)
+                .add(tables::of_pack(tables::HELD, built.pack), built.held());
             let fresh = keys.fresh.lock().clone();
             for id in built.index.keys.iter().filter(|id| !dead.contains(id)) {
                 if let Some(subkey) = fresh.get(id) {
@@ -437,15 +474,18 @@ impl Vaults {
         Ok(())
     }
 
-    /// Makes the directory where packs are made, and empties it: nothing in it was ever referred to.
+    /// Makes the directories where packs are made, and empties them: nothing in it was ever referred to.
     pub(super) fn clear_making(&self) -> Result<()> {
         let failed = |error| engine::Error::io("make ready", &self.making, error);
-        std::fs::create_dir_all(&self.making).map_err(failed)?;
-        for entry in std::fs::read_dir(&self.making).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if name.contains(&format!(".{}", crate::pack::EXTENSION)) {
-                engine::file::remove(&path)?;
+        for directory in [self.making.clone(), super::rewrite::making(&self.making)] {
+            std::fs::create_dir_all(&directory).map_err(failed)?;
+            for entry in std::fs::read_dir(&directory).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                let name =
+                    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                if name.contains(&format!(".{}", crate::pack::EXTENSION)) {
+                    engine::file::remove(&path)?;
+                }
             }
         }
         Ok(())

@@ -31,6 +31,7 @@
 //! | `COUNT`, `BYTES`, `EPOCH` | vault | – | counters; `EPOCH` grows with every archive and upload that comes |
 //! | `PART_EPOCH` | vault | upload | counter: grows with every part |
 //! | `LIVE` | vault | pack | counter: bytes of archives in it that are there |
+//! | `HELD` | vault | pack | counter: bytes of archives that came to it; without one, it was kept before that was counted |
 
 use super::VaultName;
 use crate::pack::{ArchiveId, KeyId, PackId};
@@ -80,6 +81,7 @@ pub(super) const BYTES: Table = table(Family::Counter, 0x51);
 pub(super) const EPOCH: Table = table(Family::Counter, 0x52);
 pub(super) const PART_EPOCH: Table = table(Family::Counter, 0x53);
 pub(super) const LIVE: Table = table(Family::Counter, 0x54);
+pub(super) const HELD: Table = table(Family::Counter, 0x55);
 
 /// The value of a row that says all by being there.
 pub(super) const PRESENT: Bytes = Bytes::from_static(&[1]);

@@ -1,5 +1,6 @@
 //! A whole set of vaults for tests: rows in memory, segments and media in a temporary directory, a clock moved by hand.
 
+mod compact;
 mod crash;
 mod deposits;
 mod doubts;
@@ -145,7 +146,7 @@ impl World {
             region: "us-east-1".to_owned(),
             making: dir.path().join("making"),
             media: vec![medium("disk", MediumKind::Disk, path)],
-            packing: Packing { capacity: 2 << 20, patience: Duration::ZERO },
+            packing: Packing { capacity: 2 << 20, patience: Duration::ZERO, ..Packing::default() },
             prices: Prices::default(),
             free_per_day: crate::retrieval::FREE_PER_DAY,
             topics: None,
@@ -317,10 +318,11 @@ impl World {
     pub(super) async fn check_files(&self, home: PartitionId, medium: &str) {
         let named = self.packs(home).await.into_iter().map(|pack| format!("{pack}.pack"));
         assert_eq!(self.files(medium), named.collect());
-        assert_eq!(self.files("making"), BTreeSet::new());
+        assert_eq!(self.files("making"), ["compacted".to_owned()].into());
+        assert_eq!(self.files("making/compacted"), BTreeSet::new());
     }
 }
 
 pub(super) fn medium(label: &str, kind: MediumKind, path: PathBuf) -> MediumOptions {
-    MediumOptions { label: label.parse().unwrap(), kind, path, capacity: None }
+    MediumOptions { label: label.parse().unwrap(), kind, path, capacity: None, write_once: false }
 }

@@ -1,7 +1,7 @@
-//! Vaults at the admin door: what Glacier has no operation for. Packs are scrubbed, media shown, holds set and released.
+//! Vaults at the admin door: what Glacier has no operation for. Packs are scrubbed and compacted, media shown, holds set and released.
 
 use archive::lock::{Guard, HoldName};
-use archive::vault::{Error, PackScrub, ScrubStep, VaultName, Vaults};
+use archive::vault::{Compacted, Error, PackScrub, PackWaste, ScrubStep, VaultName, Vaults, Waste};
 use engine::ErrorKind;
 use security::AccountId;
 use serde::Deserialize;
@@ -16,8 +16,15 @@ const DAYS_MAX: u64 = 365_000;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum VaultRequest {
-    /// How vaults are, and their media.
-    Status,
+    /// How vaults are, and their media; of one that is named, its packs, too.
+    Status { vault: Option<String>, account: Option<String> },
+    /// Moves what lives in packs of which much is dead into one new pack, or only says which packs these are.
+    Compact {
+        vault: String,
+        account: Option<String>,
+        #[serde(default)]
+        dry_run: bool,
+    },
     /// Looks at one pack, the first from this one on.
     Scrub {
         vault: String,
@@ -70,7 +77,17 @@ pub(super) async fn answer(
         || AdminError::Conflict("ask for vaults: the configuration has no vault.enabled = true".to_owned());
     let vaults = vaults.ok_or_else(none)?;
     match request {
-        VaultRequest::Status => status(vaults).await,
+        VaultRequest::Status { vault: None, .. } => status(vaults).await,
+        VaultRequest::Status { vault: Some(vault), account } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            let mut told = status(vaults).await?;
+            told["vault"] = wasted(&name, &vaults.waste(account, &name).await.map_err(refused)?);
+            Ok(told)
+        }
+        VaultRequest::Compact { vault, account, dry_run } => {
+            let (account, name) = named(own, account.as_deref(), &vault)?;
+            compact(vaults, (account, &name), dry_run).await
+        }
         VaultRequest::Scrub { vault, account, from, repairs } => {
             let (account, name) = named(own, account.as_deref(), &vault)?;
             let from = from.map(|text| Vaults::pack_id(&text)).transpose().map_err(refused)?;
@@ -122,8 +139,24 @@ pub(super) async fn answer(
     }
 }
 
+/// One step of a compaction; behind the last one, and where nothing is to be done, how the packs are.
+async fn compact(
+    vaults: &Arc<Vaults>,
+    (account, name): (AccountId, &VaultName),
+    dry_run: bool,
+) -> Result<Value, AdminError> {
+    let step =
+        if dry_run { Compacted::default() } else { vaults.compact(account, name).await.map_err(refused)? };
+    let mut answer = compacted(&step);
+    if step.to.is_none() {
+        answer["vault"] = wasted(name, &vaults.waste(account, name).await.map_err(refused)?);
+    }
+    Ok(answer)
+}
+
 async fn status(vaults: &Arc<Vaults>) -> Result<Value, AdminError> {
     let (told, scrubs) = (vaults.overview().await.map_err(refused)?, vaults.scrubs());
+    let compactions = vaults.compactions();
     Ok(json!({
         "scrubs": {
             "packs": scrubs.packs,
@@ -131,6 +164,13 @@ async fn status(vaults: &Arc<Vaults>) -> Result<Value, AdminError> {
             "mended": scrubs.mended,
             "lost_packs": scrubs.lost.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "unseen_since_ms": scrubs.unseen_since.map(engine::clock::Timestamp::as_millis),
+        },
+        "compactions": {
+            "packs": compactions.packs,
+            "moved": compactions.parts,
+            "moved_bytes": compactions.bytes,
+            "dead_bytes": compactions.dead,
+            "waits": compactions.waits,
         },
         "vaults": told.vaults,
         "system_vaults": told.system_vaults,
@@ -161,4 +201,41 @@ fn scrubbed(step: &ScrubStep) -> Value {
         })
     };
     json!({ "found": step.found.as_ref().map(pack), "next": step.next.map(|next| next.to_string()) })
+}
+
+fn compacted(step: &Compacted) -> Value {
+    json!({
+        "to": step.to.map(|pack| pack.to_string()),
+        "from": step.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "moved": step.parts,
+        "moved_bytes": step.bytes,
+        "left": step.left.iter().map(|(pack, why)| json!({ "pack": pack.to_string(), "why": why })).collect::<Vec<_>>(),
+    })
+}
+
+/// What is dead in a vault's packs.
+fn wasted(name: &VaultName, waste: &Waste) -> Value {
+    let pack = |pack: &PackWaste| {
+        json!({
+            "pack": pack.pack.to_string(),
+            "medium": pack.medium,
+            "bytes": pack.bytes,
+            "held_bytes": pack.held,
+            "live_bytes": pack.live,
+            "dead_bytes": pack.dead(),
+            "kept_back": pack.kept_back,
+        })
+    };
+    json!({
+        "vault": name.as_str(),
+        "packs": waste.packs,
+        "bytes": waste.bytes,
+        "held_bytes": waste.held,
+        "live_bytes": waste.live,
+        "dead_bytes": waste.dead(),
+        "unmeasured_packs": waste.unmeasured,
+        "deduplicates": waste.deduplicates,
+        "due_packs": waste.due_packs,
+        "due": waste.due.iter().map(pack).collect::<Vec<_>>(),
+    })
 }

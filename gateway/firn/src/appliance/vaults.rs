@@ -33,7 +33,7 @@ pub(super) async fn open(home: &Home, config: &VaultConfig, below: Below) -> any
         let path = home.dir.join(VAULT);
         std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         let label = VAULT.parse().context("name the default medium")?;
-        media.push(MediumOptions { label, kind: MediumKind::Disk, path, capacity: None });
+        media.push(MediumOptions { label, kind: MediumKind::Disk, path, capacity: None, write_once: false });
     }
     tracing::warn!("vaults are a preview: their door is young; keep another copy of what is in them");
     let Below { catalog, blobs, keys, outbox, clock, compliance, entropy } = below;

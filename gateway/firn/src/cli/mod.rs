@@ -48,8 +48,8 @@ pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Restore, Rm, Share, Stat, S
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
 pub(crate) use vault::{
-    Vault, VaultAdmin, VaultDelete, VaultGet, VaultHold, VaultLock, VaultLockBegin, VaultLockComplete,
-    VaultPut, VaultScrub, VaultStatus,
+    Vault, VaultAdmin, VaultCompact, VaultDelete, VaultGet, VaultHold, VaultLock, VaultLockBegin,
+    VaultLockComplete, VaultMedia, VaultPut, VaultScrub, VaultStatus,
 };
 
 use crate::exit;

@@ -33,9 +33,11 @@ pub(crate) enum Vault {
     Hold(VaultHold),
     /// Read every pack of a vault, compare it with its checksums, and mend what its parity restores; no customer's key is needed.
     Scrub(VaultScrub),
+    /// Move what lives in packs of which much is deleted, so that the old ones can go.
+    Compact(VaultCompact),
     /// List the media that packs lie on.
-    Media(VaultStatus),
-    /// Say how the vaults of an appliance are.
+    Media(VaultMedia),
+    /// Say how vaults are; of one that is named, what is dead in its packs, too.
     Status(VaultStatus),
 }
 
@@ -196,9 +198,32 @@ pub(crate) struct VaultScrub {
     pub(crate) dry_run: bool,
 }
 
-/// `firn vault status` and `media`.
+/// `firn vault compact`.
+#[derive(Debug, Args)]
+pub(crate) struct VaultCompact {
+    #[command(flatten)]
+    pub(crate) at: VaultAdmin,
+    /// Only say which packs these are; nothing moves.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `firn vault media`.
+#[derive(Debug, Args)]
+pub(crate) struct VaultMedia {
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
+}
+
+/// `firn vault status`.
 #[derive(Debug, Args)]
 pub(crate) struct VaultStatus {
+    /// A vault, of which more is said.
+    #[arg(value_name = "VAULT")]
+    pub(crate) vault: Option<String>,
+    /// Whose it is: 12 digits [default: the appliance's own account].
+    #[arg(long, value_name = "ID", requires = "vault")]
+    pub(crate) account: Option<String>,
     #[command(flatten)]
     pub(crate) admin: QuotaAdmin,
 }

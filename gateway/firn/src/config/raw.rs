@@ -34,6 +34,8 @@ pub(super) struct Vault {
     pub(super) pack: Option<String>,
     pub(super) pack_after: Option<String>,
     pub(super) free_per_day: Option<String>,
+    pub(super) compact_above: Option<u8>,
+    pub(super) compact_a_day: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +45,8 @@ pub(super) struct Medium {
     pub(super) kind: Option<String>,
     pub(super) path: PathBuf,
     pub(super) capacity: Option<String>,
+    #[serde(default)]
+    pub(super) write_once: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

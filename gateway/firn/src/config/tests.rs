@@ -479,3 +479,26 @@ fn a_price_that_makes_no_sense_is_refused_with_its_line() {
         assert!(error.contains(&format!("line {line}: ")) && error.contains(says), "{text:?}: {error}");
     }
 }
+
+#[test]
+fn what_is_compacted_is_said_within_bounds_and_only_where_there_are_vaults() {
+    let vaults = |text: &str| {
+        let loaded = load_text(&format!("[vault]\nenabled = true\n{text}"), &Overrides::default());
+        loaded.map(|config| config.vaults.unwrap())
+    };
+    let usual = vaults("").unwrap();
+    assert_eq!((usual.packing.compact_above, usual.packing.compact_a_day), (25, 256 << 30));
+    let medium = "[[medium]]\nname = \"worm\"\npath = \"/worm\"\nwrite-once = true";
+    let said = vaults(&format!("compact-above = 100\ncompact-a-day = \"1GiB\"\n{medium}")).unwrap();
+    assert_eq!((said.packing.compact_above, said.packing.compact_a_day), (100, 1 << 30));
+    assert!(said.media[0].write_once);
+    for (wrong, key) in [
+        ("compact-above = 0", "vault.compact-above"),
+        ("compact-above = 101", "vault.compact-above"),
+        ("compact-a-day = \"1MiB\"", "vault.compact-a-day"),
+    ] {
+        assert!(vaults(wrong).unwrap_err().contains(key), "{wrong}");
+        let orphan = load_text(&format!("[vault]\n{wrong}"), &Overrides::default()).unwrap_err();
+        assert!(orphan.contains(key) && orphan.contains("vault.enabled"), "{orphan}");
+    }
+}

@@ -14,6 +14,9 @@ const MEDIA_MAX: usize = 256;
 /// The smallest pack.
 const PACK_MIN: ByteCount = ByteCount::mib(2);
 
+/// The least that is moved to new packs in a day: four packs.
+const COMPACT_A_DAY_MIN: ByteCount = ByteCount::gib(1);
+
 /// Vaults, where the Glacier door is open.
 #[derive(Clone, Debug)]
 pub(crate) struct VaultConfig {
@@ -37,6 +40,8 @@ pub(super) fn vaults(
             ("vault.pack", raw.pack.is_some()),
             ("vault.pack-after", raw.pack_after.is_some()),
             ("vault.free-per-day", raw.free_per_day.is_some()),
+            ("vault.compact-above", raw.compact_above.is_some()),
+            ("vault.compact-a-day", raw.compact_a_day.is_some()),
         ];
         return match orphan.into_iter().find(|(_, there)| *there) {
             Some((key, _)) => Err(bad(key, "there is no vault.enabled = true".to_owned())),
@@ -60,6 +65,18 @@ pub(super) fn vaults(
     let mut free_per_day = FREE_PER_DAY;
     if let Some(text) = &raw.free_per_day {
         free_per_day = ByteCount::new(parse_size(text).map_err(|why| bad("vault.free-per-day", why))?);
+    }
+    if let Some(above) = raw.compact_above {
+        if !(1..=100).contains(&above) {
+            return Err(bad("vault.compact-above", format!("{above} is not in 1..=100 per cent")));
+        }
+        packing.compact_above = above;
+    }
+    if let Some(text) = &raw.compact_a_day {
+        packing.compact_a_day = parse_size(text).map_err(|why| bad("vault.compact-a-day", why))?;
+        if packing.compact_a_day < COMPACT_A_DAY_MIN.get() {
+            return Err(bad("vault.compact-a-day", format!("{text} is less than 1GiB")));
+        }
     }
     if media.len() > MEDIA_MAX {
         return Err(bad("medium", format!("{} are not in 0..={MEDIA_MAX}", media.len())));
@@ -92,5 +109,5 @@ fn medium(raw: raw::Medium, bad: Bad<'_>) -> Result<MediumOptions, Failure> {
     }
     let capacity = raw.capacity.map(|text| parse_size(&text).map_err(|why| bad("medium.capacity", why)));
     let capacity = capacity.transpose()?.map(ByteCount::new);
-    Ok(MediumOptions { label, kind, path, capacity })
+    Ok(MediumOptions { label, kind, path, capacity, write_once: raw.write_once })
 }

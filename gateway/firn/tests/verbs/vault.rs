@@ -169,14 +169,69 @@ fn a_scrub_finds_damage_mends_it_and_names_what_is_lost_for_scripts() {
 }
 
 #[test]
+fn a_compaction_gives_the_room_of_deleted_archives_back_and_says_what_it_did() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = start(root.path());
+    appliance.ok(&["vault", "create", "models"]);
+    let dir = appliance.dir().to_str().unwrap().to_owned();
+    let admin = ["--dir", dir.as_str(), "--json"];
+    let vault = |args: &[&str]| appliance.ok(&[&["vault"], args, &admin[..]].concat()).json();
+    // In one pack, or in several, as the packer came by.
+    let mut archives = Vec::new();
+    for (name, size) in [("a", 300_000), ("b", 700_000), ("c", 400_000)] {
+        let file = root.path().join(name);
+        fs::write(&file, noise(size)).unwrap();
+        archives.push((put(&appliance, &file), noise(size)));
+    }
+    let packed = |held: u64| {
+        (0..5_000).map(|_| vault(&["status", "models"])).find(|told| told["vault"]["held_bytes"] == held)
+    };
+    let told = packed(1_400_000).expect("they are never packed");
+    assert_eq!((&told["vault"]["dead_bytes"], &told["vault"]["due_packs"]), (&0.into(), &0.into()), "{told}");
+    appliance.ok(&["vault", "delete", "models", &archives[1].0]);
+    let dead = |told: &serde_json::Value| told["vault"]["live_bytes"] == 700_000;
+    let told = (0..5_000).map(|_| vault(&["status", "models"])).find(dead).expect("it is never released");
+    let due = told["vault"]["due_packs"].as_u64().unwrap();
+    let before: u64 =
+        packs(&appliance).iter().filter_map(|pack| fs::metadata(pack).ok()).map(|pack| pack.len()).sum();
+    let dry = vault(&["compact", "models", "--dry-run"]);
+    assert_eq!((&dry["packs"]["due_packs"], &dry["moved"]), (&due.into(), &0.into()), "{dry}");
+    let moved = vault(&["compact", "models"]);
+    assert_eq!((moved["new_packs"] == 1, &moved["packs"]["due_packs"]), (due > 0, &0.into()), "{moved}");
+    assert_eq!(moved["from"].as_array().unwrap().len() as u64, due, "{moved}");
+    // The old one goes behind the answer.
+    let size = || {
+        packs(&appliance)
+            .iter()
+            .filter_map(|pack| fs::metadata(pack).ok())
+            .map(|pack| pack.len())
+            .sum::<u64>()
+    };
+    let shrunk = |told: &serde_json::Value| told["vault"]["held_bytes"] == 700_000;
+    let told =
+        (0..5_000).map(|_| vault(&["status", "models"])).find(shrunk).expect("the old pack never goes");
+    assert!(told["vault"]["dead_bytes"] == 0 && (0..5_000).any(|_| size() <= before), "{told}");
+    for (archive, bytes) in [&archives[0], &archives[2]] {
+        let back = root.path().join("back.bin");
+        appliance.ok(&["vault", "get", "models", archive, back.to_str().unwrap(), "--tier", "expedited"]);
+        assert!(fs::read(&back).unwrap() == *bytes);
+        fs::remove_file(&back).unwrap();
+    }
+    let people = appliance.ok(&["vault", "status", "models", "--dir", &dir]);
+    assert!(people.out.contains("vault models: ") && people.out.contains("0 to be compacted"), "{people:?}");
+}
+
+#[test]
 fn mistakes_about_vaults_name_the_next_step() {
     let root = tempfile::tempdir().unwrap();
     let appliance = start(root.path());
     let dir = appliance.dir().to_str().unwrap().to_owned();
     let missed = appliance.run(&["vault", "inventory", "nope"]);
     assert!(missed.code == 4 && missed.err.contains("firn vault ls"), "{missed:?}");
-    let missed = appliance.run(&["vault", "scrub", "nope", "--dir", &dir]);
-    assert!(missed.code == 4 && missed.err.contains("firn vault ls"), "{missed:?}");
+    for verb in ["scrub", "compact", "status"] {
+        let missed = appliance.run(&["vault", verb, "nope", "--dir", &dir]);
+        assert!(missed.code == 4 && missed.err.contains("firn vault ls"), "{missed:?}");
+    }
     let refused = appliance.run(&["vault", "create", "s3://b"]);
     assert!(refused.code == 2 && refused.err.contains("without s3://"), "{refused:?}");
     appliance.ok(&["vault", "create", "v"]);

@@ -58,6 +58,7 @@ pub(super) fn change(call: &AdminCall) -> Option<(&'static str, Value)> {
         ("vault", "least_age") => "SetVaultLeastAge",
         // Without repairs it only reads.
         ("vault", "scrub") if request["repairs"] == true => "ScrubVault",
+        ("vault", "compact") if request["dry_run"] != true => "CompactVault",
         // What reads, or is none.
         _ => return None,
     };

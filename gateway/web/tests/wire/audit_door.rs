@@ -556,11 +556,17 @@ async fn who_changes_something_by_the_admin_door_or_has_no_token_for_it_is_recor
         let scrub = format!(r#"{{"action":"scrub","vault":"{repairs}","repairs":{repairs}}}"#);
         assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/vault"), &scrub).await, 404);
     }
+    for dry_run in ["false", "true"] {
+        let compact = format!(r#"{{"action":"compact","vault":"{dry_run}","dry_run":{dry_run}}}"#);
+        assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/vault"), &compact).await, 404);
+    }
     let kept = record(&world, &mut client, "HoldVault").await;
     assert_eq!(kept["requestParameters"], json!({ "vault": "v", "name": "CASE-7" }));
     // One that writes nothing has none.
     let scrubbed = record(&world, &mut client, "ScrubVault").await;
     assert_eq!(scrubbed["requestParameters"], json!({ "vault": "true" }));
+    let compacted = record(&world, &mut client, "CompactVault").await;
+    assert_eq!(compacted["requestParameters"], json!({ "vault": "false", "dry_run": false }));
     world.facts.panics.store(true, Ordering::SeqCst);
     let run = r#"{"action":"run","bucket":"b"}"#;
     assert_eq!(ask(&mut admin, "the-token", ("POST", "/v1/lifecycle"), run).await, 500);

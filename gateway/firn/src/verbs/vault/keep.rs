@@ -1,7 +1,8 @@
 //! What Glacier has no operation for, at the admin door: scrub, media, status, holds.
 
 use super::checked;
-use crate::cli::{VaultAdmin, VaultHold, VaultScrub, VaultStatus};
+use super::compact::{Compactions, Waste};
+use crate::cli::{QuotaAdmin, VaultAdmin, VaultHold, VaultMedia, VaultScrub, VaultStatus};
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::report::rows::{Row, Rows};
@@ -115,11 +116,11 @@ impl Report for Scrubbed {
     }
 }
 
-fn about(at: &VaultAdmin, action: &str) -> anyhow::Result<Value> {
+pub(super) fn about(at: &VaultAdmin, action: &str) -> anyhow::Result<Value> {
     Ok(json!({ "action": action, "vault": checked(&at.vault)?, "account": at.account }))
 }
 
-async fn post(session: &Session, at: &VaultAdmin, request: &Value) -> anyhow::Result<Value> {
+pub(super) async fn post(session: &Session, at: &VaultAdmin, request: &Value) -> anyhow::Result<Value> {
     let answer = door::post(&session.admin(&at.admin.dir())?, PATH, request).await;
     answer.map_err(|error| door::or_else_see(error, WHICH))
 }
@@ -224,7 +225,11 @@ struct Status {
     vaults_with_unreadable_packs: u64,
     retrievals_under_way: u64,
     scrubs: Scrubs,
+    compactions: Compactions,
     media: Vec<Medium>,
+    /// Of the one that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vault: Option<Waste>,
 }
 
 /// What scrubs came to since the start.
@@ -264,11 +269,12 @@ impl Report for Status {
         for pack in lost_packs {
             writeln!(out, "pack {pack} has lost bytes")?;
         }
+        self.compactions.people(out)?;
         for medium in &self.media {
             medium.line(out)?;
             writeln!(out)?;
         }
-        Ok(())
+        self.vault.as_ref().map_or(Ok(()), |vault| vault.people(out))
     }
 
     fn exit(&self) -> Exit {
@@ -284,23 +290,28 @@ impl Report for Status {
     }
 }
 
-async fn read_status(session: &Session, args: &VaultStatus) -> anyhow::Result<Status> {
-    let request = json!({ "action": "status" });
-    let answer = door::post(&session.admin(&args.admin.dir())?, PATH, &request).await?;
+async fn read_status(session: &Session, admin: &QuotaAdmin, request: &Value) -> anyhow::Result<Status> {
+    let answer = door::post(&session.admin(&admin.dir())?, PATH, request).await;
+    let answer = answer.map_err(|error| door::or_else_see(error, WHICH))?;
     serde_json::from_value(answer).context("understand the admin door")
 }
 
 pub(super) async fn status(session: &Session, args: &VaultStatus) -> anyhow::Result<Exit> {
-    session.output.print(&read_status(session, args).await?)
+    let mut request = json!({ "action": "status", "account": args.account });
+    if let Some(vault) = &args.vault {
+        request["vault"] = checked(vault)?.into();
+    }
+    session.output.print(&read_status(session, &args.admin, &request).await?)
 }
 
-pub(super) async fn media(session: &Session, args: &VaultStatus) -> anyhow::Result<Exit> {
-    session.output.print(&Rows(read_status(session, args).await?.media))
+pub(super) async fn media(session: &Session, args: &VaultMedia) -> anyhow::Result<Exit> {
+    let request = json!({ "action": "status" });
+    session.output.print(&Rows(read_status(session, &args.admin, &request).await?.media))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, Medium, Pack, Scrubbed, Scrubs, Status};
+    use super::{Compactions, Kept, Medium, Pack, Scrubbed, Scrubs, Status};
     use crate::exit::Exit;
     use crate::report::{Report, render};
 
@@ -351,7 +362,9 @@ mod tests {
                 unseen_since_ms: Some(0),
                 ..Scrubs::default()
             },
+            compactions: Compactions::default(),
             media,
+            vault: None,
         };
         render(&status, false, &mut text).unwrap();
         assert_eq!(status.exit(), Exit::Partial);

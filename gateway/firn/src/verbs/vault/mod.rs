@@ -3,10 +3,11 @@
 //! ```text
 //!   mod       vaults: made, listed, deleted
 //!   archives  put and get        list   inventory and jobs       emptied  delete --all
-//!   lock      vault locks        keep   holds, scrub, media and status (admin door)
+//!   lock      vault locks        keep   holds, scrub, media and status (admin door)       compact (admin door)
 //! ```
 
 mod archives;
+mod compact;
 mod emptied;
 mod keep;
 mod list;
@@ -35,6 +36,7 @@ pub(super) async fn run(session: &Session, verb: cli::Vault) -> anyhow::Result<E
         V::Lock(verb) => lock::run(session, verb).await,
         V::Hold(args) => keep::hold(session, &args).await,
         V::Scrub(args) => keep::scrub(session, &args).await,
+        V::Compact(args) => compact::compact(session, &args).await,
         V::Media(args) => keep::media(session, &args).await,
         V::Status(args) => keep::status(session, &args).await,
     }
