@@ -16,6 +16,9 @@ import werkzeug.serving
 from botocore import UNSIGNED
 from identities import allow, policy, refused, service, session
 
+# What the server says of the library that it stands on.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 CLIENT, RETURN_TO = "trainer", "https://app.example/back"
 
 

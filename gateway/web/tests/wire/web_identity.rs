@@ -116,8 +116,8 @@ async fn scene() -> (World, Client) {
     let world = World::new().await;
     let mut client = world.connect().await;
     let (c, root) = (&mut client, Key::root());
-    for path in ["/home", "/home/alice/notes", "/home/bob/notes"] {
-        assert_eq!(call(&world, c, ("PUT", path), &[], b"x").await.status, 200);
+    for (path, body) in [("/home", ""), ("/home/alice/notes", "x"), ("/home/bob/notes", "x")] {
+        assert_eq!(call(&world, c, ("PUT", path), &[], body.as_bytes()).await.status, 200);
     }
     let made = [("Url", URL), ("ClientIDList.member.1", CLIENT)];
     let made = iam(&world, c, &root, "CreateOpenIDConnectProvider", &made).await;
