@@ -7,7 +7,7 @@
 //! What is in here is of the moment at which the request was let in, and does not change.
 
 use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, Holder};
-use crate::identity::{EntityId, Identities, Pins, Tag};
+use crate::identity::{EntityId, Identities, Pins, Tag, Vouched};
 use crate::policy::{self, Asked, Caller, Context, Missing, Policy, Sources, Verdict};
 use crate::{AccountId, AmzDate, Arn, CanonicalUser};
 use engine::clock::Timestamp;
@@ -221,8 +221,8 @@ pub(crate) struct SessionFacts {
     /// Whether it is of somebody who signed in by a password.
     pub(crate) signed_in: bool,
     pub(crate) source_identity: Option<Box<str>>,
-    /// Who vouched for it.
-    pub(crate) provider: Option<Box<str>>,
+    /// Who vouched for whom, where it is of somebody who is known elsewhere.
+    pub(crate) vouched: Option<Vouched>,
     /// Tags that go on to sessions of this session, by their keys.
     pub(crate) transitive: Box<[Box<str>]>,
     /// Those that it was made with; `None`: none.
@@ -309,6 +309,12 @@ impl Identity {
     /// The key that signed.
     pub const fn access_key(&self) -> Option<&AccessKeyId> {
         self.access_key.as_ref()
+    }
+
+    /// The ARN of the provider that vouched for it, if one did.
+    pub(crate) fn provider(&self) -> Option<String> {
+        let vouched = self.session.as_ref()?.vouched.as_ref()?;
+        Some(format!("arn:aws:iam::{}:oidc-provider/{}", self.account, vouched.issuer))
     }
 
     /// Whether it is a session, with a key that ends.
@@ -410,12 +416,15 @@ impl Principal {
                 }
             }
             "aws:federatedprovider" => {
-                if let Some(provider) = session.and_then(|session| session.provider.as_deref()) {
-                    each(provider);
+                if let Some(provider) = identity.and_then(|identity| identity.provider()) {
+                    each(&provider);
                 }
             }
             _ => {
-                let Some(wanted) = key.strip_prefix("aws:principaltag/") else { return false };
+                let Some(wanted) = key.strip_prefix("aws:principaltag/") else {
+                    let vouched = session.and_then(|session| session.vouched.as_ref());
+                    return vouched.is_some_and(|vouched| vouched.visit(key, each));
+                };
                 let tags = identity.map(|identity| &*identity.tags).unwrap_or_default();
                 let found = tags.iter().filter(|tag| tag.key.to_lowercase() == wanted);
                 found.for_each(|tag| each(&tag.value));

@@ -8,6 +8,7 @@
 //!     ├── json                                              calls of services that speak JSON
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
+//!   outward ── connections whose addresses are looked at first: webhook (events), fetcher (keys of OIDC issuers)
 //! ```
 //!
 //! Invariants: one canonicalisation for both sides of the wire (`security::sign`); every wait is bounded; a body that is
@@ -29,6 +30,7 @@ mod date;
 mod download;
 mod endpoint;
 mod error;
+mod fetcher;
 mod glacier;
 mod iam;
 mod json;
@@ -37,6 +39,7 @@ mod list;
 mod lock;
 mod multipart;
 mod object;
+mod outward;
 mod payload;
 mod restore;
 mod retry;
@@ -53,6 +56,7 @@ pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
+pub use fetcher::{Fetcher, FetcherOptions};
 pub use glacier::{GlacierAnswer, GlacierCall};
 pub use iam::Described;
 pub use json::{JsonAnswer, JsonService};

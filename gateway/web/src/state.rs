@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use security::AccountId;
 use security::audit::Audit;
 use security::credentials::CredentialLookup;
-use security::identity::Identities;
+use security::identity::{Identities, Issuers};
 use security::kms::Kms;
 use security::sigv4::SigningKeys;
 use std::fmt;
@@ -243,6 +243,8 @@ pub struct Parts {
     pub credentials: Arc<dyn CredentialLookup>,
     /// Users, groups, roles and their policies.
     pub identities: Arc<Identities>,
+    /// Who vouches for people that are known elsewhere.
+    pub issuers: Arc<Issuers>,
     /// Managed keys.
     pub kms: Arc<Kms>,
     /// The audit trail.
@@ -270,6 +272,7 @@ pub struct State {
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) credentials: Arc<dyn CredentialLookup>,
     pub(crate) identities: Arc<Identities>,
+    pub(crate) issuers: Arc<Issuers>,
     pub(crate) kms: Arc<Kms>,
     pub(crate) audit: Arc<Audit>,
     /// Seals where pages of IAM's, KMS's and `CloudTrail`'s listings begin.
@@ -341,7 +344,7 @@ impl State {
     /// Registers the doors' metrics and wires the rest. `limits` are those that the doors are opened with.
     pub fn new(parts: Parts, limits: &Limits) -> Arc<Self> {
         let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
-        let Parts { admin_token, status, kms, audit, .. } = parts;
+        let Parts { admin_token, status, kms, audit, issuers, .. } = parts;
         let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
         if let Some(day) = parts.debug_day {
@@ -365,6 +368,7 @@ impl State {
             store,
             credentials,
             identities,
+            issuers,
             kms,
             audit,
             markers,

@@ -72,7 +72,7 @@ fn context(identity: &Identity, session: &SessionFacts) -> Value {
     if let Some(who) = &session.source_identity {
         shown["sourceIdentity"] = (&**who).into();
     }
-    if let Some(provider) = &session.provider {
+    if let Some(provider) = identity.provider() {
         shown["webIdFederationData"] = json!({ "federatedProvider": provider });
     }
     shown

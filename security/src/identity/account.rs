@@ -74,6 +74,8 @@ impl Identities {
         for (name, count) in [("MFADevices", Count::Devices), ("MFADevicesInUse", Count::DevicesInUse)] {
             found.push((name, u64::try_from(view.count(count, EntityId::ROOT).await?).unwrap_or_default()));
         }
+        let providers = view.count(Count::Providers, EntityId::ROOT).await?;
+        found.push(("Providers", u64::try_from(providers).unwrap_or_default()));
         let root_keys = view.count(Count::Keys, EntityId::ROOT).await?;
         let root_keys =
             usize::try_from(root_keys).unwrap_or_default() + self.parts.roots.keys_of(account).len();

@@ -27,6 +27,14 @@ pub enum Code {
     LimitExceeded,
     /// A policy is not of the grammar, or of another form.
     MalformedPolicyDocument,
+    /// A token of an OIDC provider is over.
+    ExpiredIdentityToken,
+    /// An OIDC provider's keys are not to be had.
+    IdpCommunicationError,
+    /// What a token of an OIDC provider says can't be taken.
+    IdpRejectedClaim,
+    /// It is no token of an OIDC provider of the account's, or not for it.
+    InvalidIdentityToken,
     /// There is nothing of that name.
     NoSuchEntity,
     /// What a session is to carry does not fit.
@@ -56,6 +64,10 @@ impl Code {
             Self::DeleteConflict => "DeleteConflict",
             Self::EntityAlreadyExists => "EntityAlreadyExists",
             Self::InvalidAuthenticationCode => "InvalidAuthenticationCode",
+            Self::ExpiredIdentityToken => "ExpiredTokenException",
+            Self::IdpCommunicationError => "IDPCommunicationError",
+            Self::IdpRejectedClaim => "IDPRejectedClaim",
+            Self::InvalidIdentityToken => "InvalidIdentityToken",
             Self::InvalidInput => "InvalidInput",
             Self::InvalidUserType => "InvalidUserType",
             Self::LimitExceeded => "LimitExceeded",

@@ -13,6 +13,14 @@ pub(super) const POLICIES: i64 = 5_000;
 pub(super) const GROUPS_OF_USER: i64 = 10;
 /// Access keys of a user, or of a root.
 pub(super) const KEYS: i64 = 2;
+/// OIDC providers of an account.
+pub(super) const PROVIDERS: i64 = 100;
+/// Client IDs of an OIDC provider.
+pub(super) const CLIENTS: usize = 100;
+/// Bytes of all of them: with 20 KiB of tags they fit a row.
+pub(super) const CLIENT_BYTES: usize = 32 << 10;
+/// Thumbprints of an OIDC provider.
+pub(super) const THUMBPRINTS: usize = 5;
 /// Second factors of a user.
 pub(super) const DEVICES_OF_USER: i64 = 8;
 /// Second factors of an account, those that are nobody's too.

@@ -225,7 +225,7 @@ impl Identities {
         };
         match token.kind {
             SessionKind::Own | SessionKind::SignedIn => {}
-            SessionKind::Role => {
+            SessionKind::Role | SessionKind::Web => {
                 let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
                 let arn = name::session_arn(account, &entity.row.name, &token.name);
                 identity.who = Who::Role { arn: arn.into(), role: (&*entity.arn).into() };
@@ -251,7 +251,7 @@ impl Identities {
             mfa: token.mfa,
             signed_in: token.kind == SessionKind::SignedIn,
             source_identity: token.source_identity.clone(),
-            provider: None,
+            vouched: token.vouched.clone(),
             transitive: token.transitive.clone().into(),
             policies: token.bounded.then(|| policies.into()),
         });

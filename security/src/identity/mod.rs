@@ -30,9 +30,11 @@ mod managed;
 mod model;
 mod name;
 mod named;
+mod oidc;
 mod password;
 mod picture;
 mod pins;
+mod providers;
 mod report;
 mod roles;
 mod row;
@@ -47,22 +49,26 @@ mod token;
 mod totp;
 mod users;
 mod view;
+mod web_identity;
 
 pub use advisor::{LastAccessed, ServiceUse};
 pub use error::{Code, IdentityError, Result};
 pub use id::EntityId;
 pub use model::{
-    AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, Device, FederationToken, Group, HolderFilter,
-    KeyOwner, KeyStatus, Kind, LastUsed, LoginProfile, ManagedPolicy, NewAccessKey, NewDevice, NewPolicy,
-    NewRole, NewUser, Owner, Page, Paging, PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Role,
-    Session, SessionBounds, Shown, SignIn, SignedIn, Summary, Tag, Tagged, Temporary, Usage, User,
+    AccessKey, AssumeRole, AssumeRoleWithWebIdentity, AttachedPolicy, CallerIdentity, Device,
+    FederationToken, Group, HolderFilter, KeyOwner, KeyStatus, Kind, LastUsed, LoginProfile, ManagedPolicy,
+    NewAccessKey, NewDevice, NewPolicy, NewProvider, NewRole, NewUser, Owner, Page, Paging, PolicyFilter,
+    PolicyHolder, PolicyScope, PolicyVersion, Provider, Role, Session, SessionBounds, Shown, SignIn,
+    SignedIn, Summary, Tag, Tagged, Temporary, Usage, User,
 };
+pub use oidc::{Fetch, Issuer, Issuers, WebIdentity};
 pub use password::PasswordPolicy;
 pub use pins::Pins;
 pub use report::CredentialReport;
 pub(crate) use row::{put_tags, tags};
 pub use simulate::{Answer, PolicySource, Simulated, Simulation, SourceKind};
 pub use token::Token;
+pub(crate) use token::Vouched;
 
 use crate::credentials::{AccessKeyId, CredentialLookup};
 use crate::keys::{KeyScope, KeyTable};

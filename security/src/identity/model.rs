@@ -1,5 +1,6 @@
 //! What goes into operations on identities and what comes out, by IAM's own names.
 
+use super::oidc::{Issuer, WebIdentity};
 use crate::credentials::{AccessKeyId, SecretKey};
 use crate::policy::Context;
 use crate::{AccountId, Principal};
@@ -464,6 +465,53 @@ pub struct AssumeRole<'a> {
     pub transitive: &'a [&'a str],
     /// A code of a second factor of who asks.
     pub shown: Option<Shown<'a>>,
+}
+
+/// A provider to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewProvider<'a> {
+    /// Whose tokens they are.
+    pub issuer: &'a Issuer,
+    /// For whom they are made; at most 100.
+    pub clients: &'a [&'a str],
+    /// Of certificates, in hexadecimal digits; at most 5. They are kept and shown.
+    pub thumbprints: &'a [&'a str],
+    /// At most 50.
+    pub tags: &'a [Tag],
+}
+
+/// An OIDC provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// `arn:aws:iam::ACCOUNT:oidc-provider/login.example`
+    pub arn: String,
+    /// Its URL, without the scheme.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// For whom its tokens are taken.
+    pub clients: Vec<String>,
+    /// Of certificates.
+    pub thumbprints: Vec<String>,
+    /// In the order in which they were set.
+    pub tags: Vec<Tag>,
+}
+
+/// A role to be assumed by whom a provider vouches for.
+#[derive(Clone, Copy)]
+pub struct AssumeRoleWithWebIdentity<'a> {
+    /// Who that is.
+    pub identity: &'a WebIdentity,
+    /// What the request says of itself.
+    pub context: &'a dyn Context,
+    /// `arn:aws:iam::ACCOUNT:role/reader`
+    pub role: &'a str,
+    /// 2 to 64 letters, digits and `+=,.@-_`
+    pub session_name: &'a str,
+    /// 900 to the role's longest; 3,600 if `None`
+    pub duration_secs: Option<u32>,
+    /// What bounds it.
+    pub bounds: SessionBounds<'a>,
 }
 
 /// What bounds a session.

@@ -62,6 +62,8 @@ pub(super) enum Count {
     DevicesInUse = 14,
     /// Of a user: one, if it has a password.
     Logins = 15,
+    /// Of an account: its OIDC providers.
+    Providers = 16,
 }
 
 impl Count {

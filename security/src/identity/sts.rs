@@ -4,7 +4,7 @@ use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
 use super::lookup::{ATTEMPTS_MAX, find_policy, merged};
 use super::row::{self, EntityRow, RoleRow};
-use super::token::{SessionKind, Token};
+use super::token::{SessionKind, Token, Vouched};
 use super::{
     AssumeRole, CallerIdentity, FederationToken, Identities, Kind, Session, SessionBounds, Shown, Tag,
     Temporary, document, limit, name, named,
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Shortest session.
 const SECS_MIN: u32 = 900;
 /// Longest session of a role that a session of a role asks for.
-const CHAINED_SECS_MAX: u32 = 3_600;
+pub(super) const CHAINED_SECS_MAX: u32 = 3_600;
 /// Longest session of a user for itself or somebody else, and of root.
 const OWN_SECS: (u32, u32) = (129_600, 3_600);
 /// How long those last where nobody said.
@@ -97,7 +97,7 @@ impl Context for JustShown<'_> {
 }
 
 /// Seconds within bounds.
-fn duration(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
+pub(super) fn duration(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
     let secs = asked.unwrap_or(default.min(max));
     if secs < SECS_MIN {
         return Err(IdentityError::invalid(format!("durationSeconds must be at least {SECS_MIN}.")));
@@ -111,7 +111,7 @@ fn duration(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
 }
 
 /// What a session carries takes so much of what fits, in hundredths.
-fn packed(bounds: SessionBounds<'_>, tags: &[Tag]) -> Result<u32> {
+pub(super) fn packed(bounds: SessionBounds<'_>, tags: &[Tag]) -> Result<u32> {
     let arns: usize = bounds.policy_arns.iter().map(|arn| arn.len() + 2).sum();
     let tags: usize = tags.iter().map(|tag| tag.key.len() + tag.value.len() + 4).sum();
     let bytes = bounds.policy.map_or(0, str::len) + arns + tags;
@@ -184,6 +184,7 @@ impl Identities {
             transitive: keys.chain(transitive.iter().map(|tag| Box::from(&*tag.key))).collect(),
             tags,
             bounds,
+            vouched: None,
         };
         let credentials = self.seal_session(account, token).await?;
         Ok(Session {
@@ -196,7 +197,7 @@ impl Identities {
     }
 
     /// A role by its name, as the account's picture has it.
-    async fn role_now(&self, account: AccountId, name: &str) -> Result<Option<EntityRow>> {
+    pub(super) async fn role_now(&self, account: AccountId, name: &str) -> Result<Option<EntityRow>> {
         for _ in 0..ATTEMPTS_MAX {
             let world = self.world.load_full();
             let Some(picture) = world.accounts.get(&account) else { return Ok(None) };
@@ -244,7 +245,11 @@ impl Identities {
     }
 
     /// Policies that bound a session, as far as they are there.
-    fn bounds<'a>(&self, account: AccountId, bounds: SessionBounds<'a>) -> Result<SessionBounds<'a>> {
+    pub(super) fn bounds<'a>(
+        &self,
+        account: AccountId,
+        bounds: SessionBounds<'a>,
+    ) -> Result<SessionBounds<'a>> {
         if let Some(text) = bounds.policy {
             document::session(text)?;
         }
@@ -308,6 +313,7 @@ impl Identities {
             tags: Vec::new(),
             transitive: Vec::new(),
             bounds: SessionBounds::default(),
+            vouched: None,
         };
         self.seal_session(account, draft).await
     }
@@ -335,6 +341,7 @@ impl Identities {
             tags: asked.tags.to_vec(),
             transitive: Vec::new(),
             bounds,
+            vouched: None,
         };
         Ok(Session {
             credentials: self.seal_session(account, draft).await?,
@@ -364,7 +371,7 @@ impl Identities {
         row.map(|row| row.account).ok_or_else(absent)
     }
 
-    async fn seal_session(&self, account: AccountId, draft: Draft<'_>) -> Result<Temporary> {
+    pub(super) async fn seal_session(&self, account: AccountId, draft: Draft<'_>) -> Result<Temporary> {
         self.prepare(KeyScope::sessions(account)).await?;
         let entropy = &*self.parts.entropy;
         let (id, secret) = (AccessKeyId::of_session(entropy), SecretKey::random(entropy));
@@ -386,6 +393,7 @@ impl Identities {
             policy: bounds.policy.map(Into::into),
             policy_arns: bounds.policy_arns.iter().map(|arn| Box::from(*arn)).collect(),
             secret: Zeroizing::new(secret.expose().to_owned()),
+            vouched: draft.vouched,
         };
         let token = token.seal(&self.parts.keys, id.as_str())?;
         Ok(Temporary { id, secret, token, expires })
@@ -393,16 +401,18 @@ impl Identities {
 }
 
 /// A session to be.
-struct Draft<'a> {
-    kind: SessionKind,
-    entity: EntityId,
-    name: &'a str,
-    secs: u32,
-    mfa: Option<Timestamp>,
-    source_identity: Option<&'a str>,
-    tags: Vec<Tag>,
-    transitive: Vec<Box<str>>,
-    bounds: SessionBounds<'a>,
+pub(super) struct Draft<'a> {
+    pub(super) kind: SessionKind,
+    pub(super) entity: EntityId,
+    pub(super) name: &'a str,
+    pub(super) secs: u32,
+    pub(super) mfa: Option<Timestamp>,
+    pub(super) source_identity: Option<&'a str>,
+    pub(super) tags: Vec<Tag>,
+    pub(super) transitive: Vec<Box<str>>,
+    pub(super) bounds: SessionBounds<'a>,
+    /// Who vouched for whom.
+    pub(super) vouched: Option<Vouched>,
 }
 
 /// Who asks with a key that lasts: account, user or root, and how long a session of theirs may be.

@@ -32,6 +32,34 @@ pub(crate) enum SessionKind {
     Federated = 3,
     /// A user's who signed in by a password.
     SignedIn = 4,
+    /// A role's, of whom an OIDC provider vouches for.
+    Web = 5,
+}
+
+/// Whom a provider vouches for, as a session has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vouched {
+    /// The issuer's URL, without its scheme.
+    pub(crate) issuer: Box<str>,
+    pub(crate) audience: Box<str>,
+    pub(crate) subject: Box<str>,
+    /// How they have proven who they are.
+    pub(crate) methods: Vec<Box<str>>,
+}
+
+impl Vouched {
+    /// Hands a claim to `each` if the key is the issuer's; false where it is not.
+    pub(crate) fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) -> bool {
+        let of_issuer = key.rsplit_once(':').filter(|(name, _)| name.eq_ignore_ascii_case(&self.issuer));
+        match of_issuer.map(|(_, claim)| claim) {
+            None => return false,
+            Some("amr") => self.methods.iter().for_each(|method| each(method)),
+            Some("aud") => each(&self.audience),
+            Some("sub") => each(&self.subject),
+            Some(_) => {}
+        }
+        true
+    }
 }
 
 /// What a session's token says, once it is opened.
@@ -56,6 +84,8 @@ pub struct Token {
     pub(crate) policy: Option<Box<str>>,
     pub(crate) policy_arns: Vec<Box<str>>,
     pub(crate) secret: Zeroizing<String>,
+    /// Of [`SessionKind::Web`] alone.
+    pub(crate) vouched: Option<Vouched>,
 }
 
 impl fmt::Debug for Token {
@@ -64,7 +94,7 @@ impl fmt::Debug for Token {
     }
 }
 
-fn texts(fields: &mut RecordReader<'_>) -> engine::Result<Vec<Box<str>>> {
+pub(super) fn texts(fields: &mut RecordReader<'_>) -> engine::Result<Vec<Box<str>>> {
     let count = fields.count()?;
     let mut texts = Vec::with_capacity(count.min(64));
     for _ in 0..count {
@@ -110,6 +140,12 @@ impl Record for Token {
             }
         }
         out.u8(u8::from(self.bounded)).text(&self.secret);
+        if let Some(Vouched { issuer, audience, subject, methods }) = &self.vouched {
+            out.text(issuer).text(audience).text(subject).count(methods.len());
+            for method in methods {
+                out.text(method);
+            }
+        }
     }
 
     fn decode(_version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
@@ -119,6 +155,7 @@ impl Record for Token {
             2 => SessionKind::Role,
             3 => SessionKind::Federated,
             4 => SessionKind::SignedIn,
+            5 => SessionKind::Web,
             other => return Err(fields.corrupt(format!("kind {other} is unknown"))),
         };
         let entity = EntityId::read(fields)?;
@@ -128,6 +165,16 @@ impl Record for Token {
         let (source_identity, policy) = (optional(fields)?, optional(fields)?);
         let tags = tags(fields)?;
         let (transitive, policy_arns) = (texts(fields)?, texts(fields)?);
+        let (bounded, secret) = (flag(fields)?, Zeroizing::new(fields.text()?.to_owned()));
+        let vouched = match kind {
+            SessionKind::Web => Some(Vouched {
+                issuer: fields.text()?.into(),
+                audience: fields.text()?.into(),
+                subject: fields.text()?.into(),
+                methods: texts(fields)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             account,
             kind,
@@ -139,10 +186,11 @@ impl Record for Token {
             source_identity,
             tags,
             transitive,
-            bounded: flag(fields)?,
+            bounded,
             policy,
             policy_arns,
-            secret: Zeroizing::new(fields.text()?.to_owned()),
+            secret,
+            vouched,
         })
     }
 }

@@ -32,7 +32,7 @@ mod pattern;
 mod principal;
 mod public;
 mod purse;
-mod tree;
+pub(crate) mod tree;
 mod value;
 
 pub use context::{Context, GivenContext, NoContext};

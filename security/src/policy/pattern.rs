@@ -106,12 +106,12 @@ pub(super) fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Whether a text can be a condition key: `aws:SourceIp`, `s3:ExistingObjectTag/team`.
+/// Whether a text can be a condition key: `aws:SourceIp`, `s3:ExistingObjectTag/team`, `login.example/realms/ml:sub` of an OIDC provider.
 pub(super) fn is_key(text: &str) -> bool {
     let tag = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
     text.split_once(':').is_some_and(|(service, name)| {
         !service.is_empty()
-            && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+            && service.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte))
             && !name.is_empty()
     }) && text.chars().count() <= KEY_CHARS_MAX
         && text.chars().all(tag)

@@ -1,4 +1,4 @@
-//! JSON as a policy may be written: no member twice, nothing behind its end, not deeper than `serde_json` reads (128).
+//! JSON as a policy may be written, and a token: no member twice, nothing behind its end, not deeper than `serde_json` reads (128).
 
 use super::error::{Place, PolicyError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -6,7 +6,7 @@ use std::fmt;
 
 /// A JSON value whose objects keep their members in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Null,
     Bool(bool),
     /// As it is written shortest.
@@ -17,13 +17,27 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    pub(super) fn parse(text: &str) -> Result<Self, PolicyError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyError> {
         serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let said = error.to_string();
             let detail = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
             PolicyError { place: Place::Text { line, column }, detail: detail.to_owned() }
         })
+    }
+
+    /// The member of that name, of an object.
+    pub(crate) fn member(&self, name: &str) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// A string.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// What it is, for people.

@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! - A connection is made to an address that was looked at, never to a name: a name that resolves otherwise a moment later changes
-//!   nothing. Unless it is allowed, no address is connected to that is not out in the Internet ([`address`]).
+//!   nothing. Unless it is allowed, no address is connected to that is not out in the Internet ([`Reach`]).
 //! - Redirects are not followed. 2xx means that the receiver has the message, and nothing else does: what follows the head of an
 //!   answer changes neither.
 //! - A receiver's URL may be its secret: it is shown as scheme and host.
@@ -18,17 +18,14 @@
 //! answer 16 KiB of head and 64 fields are read, and 64 KiB of body within 1 s, to keep the connection; 16 idle connections are kept,
 //! each for 60 s.
 
-mod address;
 mod sign;
-mod target;
 #[cfg(test)]
 mod tests;
 
 pub use sign::Secret;
 
 use crate::error::{Error, Result};
-use crate::transport::believing;
-use address::Reach;
+use crate::outward::{Connection, Dialer, Reach, Target, causes, tls};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::clock::Clock;
@@ -37,23 +34,10 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_rustls::ConfigBuilderExt as _;
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use target::Target;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-/// Bytes of an answer's head.
-const HEAD_MAX: usize = 16 << 10;
-/// Fields of an answer's head.
-const FIELDS_MAX: usize = 64;
 /// Bytes of an answer's body that are read to keep its connection.
 const BODY_MAX: usize = 64 << 10;
 /// How long is waited for that body's end.
@@ -62,13 +46,9 @@ const BODY_TIME: Duration = Duration::from_secs(1);
 const IDLE_MAX: usize = 16;
 /// How long they are: what lies between may have forgotten an older one, and swallows what is sent on it.
 const IDLE_TIME: Duration = Duration::from_mins(1);
-/// Addresses of a name that are tried.
-const ADDRESSES_MAX: usize = 4;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("firn/", env!("CARGO_PKG_VERSION")));
-
-type Connection = SendRequest<Full<Bytes>>;
 
 /// Where messages go, and how.
 #[derive(Clone)]
@@ -117,9 +97,7 @@ impl std::fmt::Debug for WebhookOptions {
 pub struct Webhook {
     target: Target,
     secret: Secret,
-    reach: Reach,
-    tls: Option<TlsConnector>,
-    timeout: Duration,
+    dialer: Dialer,
     clock: Arc<dyn Clock>,
     /// With the boot time since when.
     idle: Mutex<Vec<(Connection, Duration)>>,
@@ -129,13 +107,11 @@ impl Webhook {
     /// Checks the options, and loads what is believed. An error says what is wrong with which of them.
     pub fn new(options: &WebhookOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let (target, reach) = options.target()?;
-        let tls = if target.is_tls() { Some(tls(options)?) } else { None };
+        let tls = if target.is_tls() { Some(tls(options.ca_file.as_deref())?) } else { None };
         Ok(Self {
             target,
             secret: options.secret.clone(),
-            reach,
-            tls,
-            timeout: options.timeout,
+            dialer: Dialer { reach, tls, timeout: options.timeout, clock: Arc::clone(&clock) },
             clock,
             idle: Mutex::default(),
         })
@@ -148,7 +124,7 @@ impl Webhook {
                 return outcome;
             }
         }
-        let connection = self.connect().await?;
+        let connection = self.dialer.connect(&self.target).await?;
         self.post(connection, letter).await.unwrap_or_else(Err)
     }
 
@@ -212,69 +188,6 @@ impl Webhook {
         }
         Ok(request)
     }
-
-    /// A connection to one of the receiver's addresses, each of them looked at first.
-    async fn connect(&self) -> Result<Connection, String> {
-        let mut addresses = self.addresses().await?;
-        addresses.truncate(ADDRESSES_MAX);
-        // One that swallows what is sent to it leaves time for the others, and for the answer.
-        let part = self.timeout / u32::try_from(addresses.len() + 1).unwrap_or(1);
-        let mut last = format!("find an address of {}", self.target);
-        for address in addresses {
-            let outcome = tokio::select! {
-                biased;
-                outcome = self.connect_to(address) => outcome,
-                () = self.clock.sleep(part) => {
-                    Err(format!("connect to {} at {address}: no answer within {part:?}", self.target))
-                }
-            };
-            match outcome {
-                Ok(connection) => return Ok(connection),
-                Err(why) => last = why,
-            }
-        }
-        Err(last)
-    }
-
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
-        let (host, port) = (self.target.host(), self.target.port());
-        let found: Vec<SocketAddr> = match self.target.literal() {
-            Some(address) => vec![SocketAddr::new(address, port)],
-            None => tokio::net::lookup_host((host, port))
-                .await
-                .map_err(|error| format!("look up {host}: {error}"))?
-                .collect(),
-        };
-        self.reach.only(found)
-    }
-
-    async fn connect_to(&self, address: SocketAddr) -> Result<Connection, String> {
-        let failed = |error: &dyn std::error::Error| {
-            format!("connect to {} at {address}: {}", self.target, causes(error))
-        };
-        let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-        stream.set_nodelay(true).map_err(|error| failed(&error))?;
-        let Some(tls) = &self.tls else { return handshake(stream).await.map_err(|error| failed(&error)) };
-        let name = self.target.server_name()?;
-        let stream = tls.connect(name, stream).await.map_err(|error| failed(&error))?;
-        handshake(stream).await.map_err(|error| failed(&error))
-    }
-}
-
-async fn handshake<S>(stream: S) -> hyper::Result<Connection>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut http1 = Builder::new();
-    http1.max_buf_size(HEAD_MAX).max_headers(FIELDS_MAX);
-    let (connection, driver) = http1.handshake(TokioIo::new(stream)).await?;
-    // It ends with its sender; what goes wrong on it is told to whoever sends.
-    tokio::spawn(async move {
-        if let Err(error) = driver.await {
-            tracing::debug!(%error, "a connection to a receiver ended early");
-        }
-    });
-    Ok(connection)
 }
 
 /// Reads what is left of an answer, so that its connection can be used again; `false` where that is too much.
@@ -292,48 +205,16 @@ async fn read_to_end(answer: Response<Incoming>) -> bool {
     true
 }
 
-fn tls(options: &WebhookOptions) -> Result<TlsConnector> {
-    let mut config = if let Some(file) = &options.ca_file {
-        believing(file, "ca-file")?
-    } else {
-        let refused =
-            |why: &dyn std::fmt::Display| Error::Invalid(format!("load the system's certificates: {why}"));
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| refused(&error))?
-            .with_native_roots()
-            .map_err(|error| refused(&error))?
-            .with_no_client_auth()
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-/// An error with what caused it, each said once.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 impl Courier for Webhook {
     fn deliver<'a>(&'a self, letter: Letter<'a>) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             tokio::select! {
                 biased;
                 outcome = self.attempt(letter) => outcome,
-                () = self.clock.sleep(self.timeout) => {
+                () = self.clock.sleep(self.dialer.timeout) => {
                     // Those that are kept may be as dead.
                     self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                    Err(format!("send to {}: no answer within {:?}", self.target, self.timeout))
+                    Err(format!("send to {}: no answer within {:?}", self.target, self.dialer.timeout))
                 }
             }
         })

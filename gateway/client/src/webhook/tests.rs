@@ -223,7 +223,7 @@ async fn what_a_receiver_says_is_bounded() {
     let webhook = Webhook::new(&options(url), clock()).unwrap();
     let body = Bytes::from_static(b"{}");
     // A head without end ends the connection; a long body only costs it.
-    let long_head = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(super::HEAD_MAX * 2));
+    let long_head = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(crate::outward::HEAD_MAX * 2));
     let many = (0..200).map(|n| format!("x{n}: y\r\n")).collect::<Vec<_>>().concat();
     let many_fields = format!("HTTP/1.1 200 OK\r\n{many}\r\n");
     let long_body =

@@ -26,10 +26,12 @@ use crate::layout::{ADMIN_ADDR, DOORS, HTTP_ADDR};
 use crate::session::as_its_owner;
 use crate::tls::{self, Live, Load, Names, Renewal, Secured, Wish as TlsWish};
 use anyhow::Context;
+use client::Fetcher;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use engine::unit::ByteCount;
 use prometheus_client::registry::Registry;
+use security::identity::Issuers;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -131,6 +133,7 @@ async fn serve(
         store: appliance.store.clone(),
         credentials: appliance.identities.clone(),
         identities: appliance.identities.clone(),
+        issuers: issuers(config, &appliance.clock)?,
         kms: appliance.kms.clone(),
         audit: appliance.audit.clone(),
         account: home.marker.account,
@@ -184,6 +187,13 @@ async fn serve(
     notify(&[sd_notify::NotifyState::Ready]);
     server.serve(stop.first()).await;
     Ok(())
+}
+
+/// Who vouches for people that are known elsewhere. Nobody is asked before a token comes.
+fn issuers(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Issuers>, Failure> {
+    let fetcher = Fetcher::new(config.oidc.clone(), clock.clone())
+        .map_err(|error| Failure::usage(format!("use oidc.ca-file: {error}")))?;
+    Ok(Arc::new(Issuers::new(Arc::new(fetcher), clock.clone())))
 }
 
 /// What loads the doors' certificate, where they are to speak TLS.

@@ -4,6 +4,7 @@
 //! and what is allowed.
 
 mod memory;
+mod oidc;
 mod prices;
 mod raw;
 mod remote;
@@ -22,6 +23,7 @@ use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
 use crate::text::{parse_address, parse_duration, parse_size};
 use crate::tls::Wish;
+use client::FetcherOptions;
 use engine::unit::ByteCount;
 use objectstore::price::Prices;
 use objectstore::{LogOptions, ObjectOwnership};
@@ -73,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) copies: CopiesConfig,
     /// Who is told of events, and how many events wait.
     pub(crate) events: EventsConfig,
+    /// How issuers of OIDC tokens are asked for their keys.
+    pub(crate) oidc: FetcherOptions,
     /// How server access logs are written.
     pub(crate) access_logs: LogOptions,
     /// Where catalog and keys are backed up to, if anywhere.
@@ -255,6 +259,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
     let events = topics::events(raw.topic, &raw.events, &bad)?;
     Ok(Config {
         events,
+        oidc: oidc::oidc(raw.oidc, &bad)?,
         access_logs: access_logs(raw.access_logs.every.as_deref(), &bad)?,
         copies: zones::copies(&raw.copies, &zones, &bad)?,
         remote: remote::remote(far, &zones, &bad)?,

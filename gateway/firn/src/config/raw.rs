@@ -19,12 +19,23 @@ pub(super) struct Raw {
     pub(super) topic: Vec<Topic>,
     pub(super) events: Events,
     pub(super) access_logs: AccessLogs,
+    pub(super) oidc: Oidc,
     pub(super) backup: Backup,
     pub(super) log: Log,
     pub(super) vault: Vault,
     pub(super) medium: Vec<Medium>,
     pub(super) price: Price,
     pub(super) class: Classes,
+}
+
+/// Issuers of tokens that sessions are given for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Oidc {
+    pub(super) allow_private: bool,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) plain_http: Vec<String>,
+    pub(super) timeout: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -502,3 +502,27 @@ fn what_is_compacted_is_said_within_bounds_and_only_where_there_are_vaults() {
         assert!(orphan.contains(key) && orphan.contains("vault.enabled"), "{orphan}");
     }
 }
+
+#[test]
+fn issuers_of_tokens_are_asked_over_tls_and_out_in_the_internet_unless_it_is_said_otherwise() {
+    let none = load_text("", &Overrides::default()).unwrap().oidc;
+    assert!(!none.allow_private && none.ca_file.is_none() && none.plain_http.is_empty());
+    assert_eq!(none.timeout, Duration::from_secs(5));
+    let text = "[oidc]\nallow-private = true\nca-file = \"/etc/ca.pem\"\nplain-http = [\"http://127.0.0.1:8080\"]\ntimeout = \"9s\"";
+    let all = load_text(text, &Overrides::default()).unwrap().oidc;
+    assert!(all.allow_private && all.ca_file.as_deref() == Some(Path::new("/etc/ca.pem")));
+    assert_eq!(
+        (&*all.plain_http, all.timeout),
+        (&["http://127.0.0.1:8080".to_owned()][..], Duration::from_secs(9))
+    );
+    for (text, says) in [
+        ("ca-file = \"ca.pem\"", "use oidc.ca-file in firn.toml: ca.pem is not an absolute path"),
+        ("plain-http = [\"https://a.test\"]", "use oidc.plain-http in firn.toml: "),
+        ("plain-http = [\"http://a.test/realm\"]", "http://HOST:PORT is wanted"),
+        ("timeout = \"2m\"", "use oidc.timeout in firn.toml: 2m is not in 1s..=1m"),
+        ("issuers = []", "unknown field"),
+    ] {
+        let error = load_text(&format!("[oidc]\n{text}"), &Overrides::default()).unwrap_err();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}

@@ -102,7 +102,7 @@ fn topic(raw: raw::Topic, bad: Bad<'_>) -> Result<TopicConfig, Failure> {
     Ok(TopicConfig { name, webhook, kept })
 }
 
-fn within(
+pub(super) fn within(
     key: &str,
     text: Option<String>,
     default: Duration,

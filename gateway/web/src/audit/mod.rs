@@ -128,6 +128,8 @@ pub(crate) struct Said {
     /// The key that it claims to be signed with, before that is verified.
     pub(crate) claimed: Option<String>,
     pub(crate) principal: Option<Principal>,
+    /// Somebody who has not signed, and whom a provider of this account vouches for: as a record has it.
+    pub(crate) vouched: Option<(Value, AccountId)>,
     pub(crate) parameters: Value,
     pub(crate) answered: Value,
     pub(crate) resources: Vec<Resource>,
@@ -211,7 +213,10 @@ pub(crate) async fn keep(
     put("responseElements", std::mem::take(&mut said.answered));
     let also = said.owners(state, told);
     let key = call.access_key_id.or(said.claimed.as_deref());
-    let (user, account) = who(state, said.principal.as_ref(), key).await;
+    let (user, account) = match said.vouched.take() {
+        Some(vouched) => vouched,
+        None => who(state, said.principal.as_ref(), key).await,
+    };
     let event = Event {
         account,
         also,

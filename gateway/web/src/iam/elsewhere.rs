@@ -4,7 +4,7 @@ use crate::query::{Row, missing};
 
 pub(super) static SAML: &[Row] = missing!(
     "iam",
-    "SAML assertions can't be checked here: use an OIDC provider once there are any",
+    "signatures of SAML assertions are not checked here: have an OIDC provider (CreateOpenIDConnectProvider) and AssumeRoleWithWebIdentity instead",
     "CreateSAMLProvider",
     "DeleteSAMLProvider",
     "GetSAMLProvider",
@@ -77,20 +77,6 @@ pub(super) static DELEGATION: &[Row] = missing!(
     "SendDelegationToken",
     "SetSecurityTokenServicePreferences",
     "UpdateDelegationRequest",
-);
-
-pub(super) static OIDC: &[Row] = missing!(
-    "iam",
-    "there are no OIDC providers yet",
-    "AddClientIDToOpenIDConnectProvider",
-    "CreateOpenIDConnectProvider",
-    "DeleteOpenIDConnectProvider",
-    "GetOpenIDConnectProvider",
-    "ListOpenIDConnectProviderTags",
-    "RemoveClientIDFromOpenIDConnectProvider",
-    "TagOpenIDConnectProvider",
-    "UntagOpenIDConnectProvider",
-    "UpdateOpenIDConnectProviderThumbprint",
 );
 
 pub(super) static PROFILES: &[Row] = missing!(

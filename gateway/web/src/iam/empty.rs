@@ -27,12 +27,6 @@ pub(super) static ROWS: &[Row] = &[
     Row {
         about: About::Account,
         errors: &["ServiceFailure"],
-        state: done!(oidc),
-        ..row!("iam", "ListOpenIDConnectProviders")
-    },
-    Row {
-        about: About::Account,
-        errors: &["ServiceFailure"],
         state: done!(saml),
         ..row!("iam", "ListSAMLProviders")
     },
@@ -111,10 +105,6 @@ async fn profiles(call: &Call) -> Result<Reply, QueryError> {
 async fn profiles_for_role(call: &Call) -> Result<Reply, QueryError> {
     exists(call).await?;
     Ok(none(call, "InstanceProfiles", true))
-}
-
-async fn oidc(call: &Call) -> Result<Reply, QueryError> {
-    Ok(none(call, "OpenIDConnectProviderList", false))
 }
 
 async fn saml(call: &Call) -> Result<Reply, QueryError> {

@@ -17,6 +17,7 @@ mod inline;
 mod keys;
 mod managed;
 mod passwords;
+mod providers;
 mod qr;
 mod reports;
 mod roles;
@@ -45,6 +46,7 @@ pub(crate) static SERVICE: Service = Service {
         keys::ROWS,
         passwords::ROWS,
         devices::ROWS,
+        providers::ROWS,
         reports::ROWS,
         advisor::ROWS,
         account::ROWS,
@@ -55,7 +57,6 @@ pub(crate) static SERVICE: Service = Service {
         elsewhere::LINKED,
         elsewhere::ORGANIZATIONS,
         elsewhere::DELEGATION,
-        elsewhere::OIDC,
         elsewhere::PROFILES,
         elsewhere::REPORTS,
     ],

@@ -99,6 +99,12 @@ pub(super) const ORDERED_ORGANIZATION_POLICY: Shape =
     Shape::Structure(&[opt("ServiceControlPolicyInputList", &SIMULATION_POLICIES)]);
 pub(super) const ORGANIZATION_POLICIES: Shape =
     Shape::List { of: &ORDERED_ORGANIZATION_POLICY, min: 0, max: 7 };
+pub(super) const OPEN_ID_CONNECT_PROVIDER_URL: Shape =
+    text("OpenIDConnectProviderUrlType", (1, 255), "", anything);
+pub(super) const CLIENT_ID: Shape = text("clientIDType", (1, 255), "", anything);
+pub(super) const CLIENT_IDS: Shape = Shape::List { of: &CLIENT_ID, min: 0, max: ENDLESS };
+pub(super) const THUMBPRINT: Shape = text("thumbprintType", (40, 40), "", anything);
+pub(super) const THUMBPRINTS: Shape = Shape::List { of: &THUMBPRINT, min: 0, max: ENDLESS };
 pub(super) const ASSIGNMENT_STATUS: Shape =
     Shape::Choice { name: "assignmentStatusType", words: &["Assigned", "Unassigned", "Any"] };
 pub(super) const SERVICE_NAME: Shape = text("serviceName", (0, ENDLESS), "", anything);

@@ -218,16 +218,20 @@ impl From<AuthError> for QueryError {
 impl From<IdentityError> for QueryError {
     fn from(error: IdentityError) -> Self {
         let status = match error.code {
-            Code::AccessDenied | Code::InvalidAuthenticationCode | Code::PasswordResetRequired => {
-                StatusCode::FORBIDDEN
-            }
+            Code::AccessDenied
+            | Code::IdpRejectedClaim
+            | Code::InvalidAuthenticationCode
+            | Code::PasswordResetRequired => StatusCode::FORBIDDEN,
             Code::NoSuchEntity => StatusCode::NOT_FOUND,
             Code::ReportExpired | Code::ReportNotPresent => StatusCode::GONE,
             Code::ConcurrentModification
             | Code::DeleteConflict
             | Code::EntityAlreadyExists
             | Code::LimitExceeded => StatusCode::CONFLICT,
-            Code::InvalidInput
+            Code::ExpiredIdentityToken
+            | Code::IdpCommunicationError
+            | Code::InvalidIdentityToken
+            | Code::InvalidInput
             | Code::InvalidUserType
             | Code::MalformedPolicyDocument
             | Code::PackedPolicyTooLarge
@@ -237,6 +241,11 @@ impl From<IdentityError> for QueryError {
             Code::ServiceFailure => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut refused = Self::new(status, error.code.as_str(), error.message);
+        // A token is what others sign with.
+        refused.0.denied |= matches!(
+            error.code,
+            Code::ExpiredIdentityToken | Code::IdpRejectedClaim | Code::InvalidIdentityToken
+        );
         refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
         refused.0.cause = error.cause.map(|cause| cause.to_string());
         refused

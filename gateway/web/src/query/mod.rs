@@ -47,7 +47,7 @@ use http::{Method, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::identity::Paging;
 use security::{AccountId, Principal, PrincipalContext};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A request that may go on: everything that an operation's function needs.
 pub(crate) struct Call {
@@ -63,6 +63,8 @@ pub(crate) struct Call {
     pub(crate) context: RequestContext,
     /// Where the page begins that is asked for.
     after: Option<String>,
+    /// Whom a provider vouches for, once that is known, for the record.
+    pub(crate) vouched: OnceLock<(serde_json::Value, AccountId)>,
 }
 
 impl Call {
@@ -215,11 +217,13 @@ async fn run(
         _ => None,
     };
     let shared = Arc::clone(shared);
-    let call = Call { shared, service, row, principal, account, args, context, after };
+    let vouched = OnceLock::new();
+    let mut call = Call { shared, service, row, principal, account, args, context, after, vouched };
     let outcome = function(&call).await;
     if let Err(error) = &outcome {
         debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
     }
+    trace.said.vouched = call.vouched.take();
     outcome
 }
 
@@ -314,15 +318,25 @@ async fn unsigned(
     let (now, region, account) = (shared.clock.now(), shared.region.clone(), shared.account);
     let context = RequestContext::new((Arc::new(head), peer), (now, region), (row, account), Vec::new());
     let (shared, principal) = (Arc::clone(shared), Principal::Anonymous);
-    let call = Call { shared, service, row, principal, account, args, context, after: None };
+    about(row, (&args, account), None, &mut trace.said);
+    let vouched = OnceLock::new();
+    let mut call = Call { shared, service, row, principal, account, args, context, after: None, vouched };
     let outcome = function(&call).await;
     if let Err(error) = &outcome {
         debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
     }
-    if outcome.is_ok() || names_user(&call).await? {
+    trace.said.vouched = call.vouched.take();
+    if outcome.is_ok() || trace.said.vouched.is_some() || names_user(&call).await? {
         trace.said.parameters = call.args.shown(allow::parameter);
+    } else if call.args.has("RoleArn") {
+        trace.said.parameters = call.args.shown(of_anybody);
     }
     outcome
+}
+
+/// What a record has of a request whose sender has proven nothing: little, and nothing that could have been meant as a secret.
+fn of_anybody(parameter: &str) -> bool {
+    ["RoleArn", "RoleSessionName"].contains(&parameter)
 }
 
 /// Whether a request names a user who is there: what somebody has typed in its place may be a password, and is in no record.

@@ -69,6 +69,10 @@ pub(crate) enum About {
     Trust(&'static str),
     /// A second factor, by its ARN in this parameter.
     Device(&'static str),
+    /// An OIDC provider to be, by the URL in this parameter.
+    NewProvider(&'static str),
+    /// An OIDC provider, by its ARN in this parameter.
+    Provider(&'static str),
     /// The user that asks.
     OwnUser,
     /// Whoever asks, for itself. No policy is asked.

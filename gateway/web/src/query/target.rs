@@ -88,6 +88,15 @@ pub(super) async fn resolve(
             let tags = found(identities.device(account, serial, None).await)?.map(|device| device.tags);
             Target { arn: serial.to_owned(), tags: tags.unwrap_or_default(), boundary: None }
         }
+        About::NewProvider(parameter) => {
+            let url = args.needed(parameter);
+            Target::at(arn(&format!("oidc-provider/{}", url.split_once("://").map_or(url, |(_, name)| name))))
+        }
+        About::Provider(parameter) => {
+            let arn = args.needed(parameter);
+            let tags = found(identities.provider(account, arn).await)?.map(|provider| provider.tags);
+            Target { arn: arn.to_owned(), tags: tags.unwrap_or_default(), boundary: None }
+        }
         About::Named("group", parameter) => {
             let name = args.needed(parameter);
             let group = found(identities.group(account, name).await)?;

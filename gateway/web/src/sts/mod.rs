@@ -1,10 +1,11 @@
 //! STS over the query protocol: who asks, and sessions of roles, users and others.
 //!
-//! `operations.rs` has the rows and what they do, as in `iam`; `sign_in.rs` has what is firn's own.
+//! `operations.rs` has the rows and what they do, as in `iam`; `web_identity.rs` has those of whom an OIDC provider vouches for; `sign_in.rs` has what is firn's own.
 
 mod operations;
 mod shapes;
 mod sign_in;
+mod web_identity;
 
 use crate::query::{Row, Service, State, missing, row};
 
@@ -13,7 +14,7 @@ pub(crate) static SERVICE: Service = Service {
     name: "sts",
     version: "2011-06-15",
     namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-    groups: &[operations::ROWS, sign_in::ROWS, OPEN, IDENTITIES_OF_OTHERS, NOT_BUILT],
+    groups: &[operations::ROWS, web_identity::ROWS, sign_in::ROWS, OPEN, IDENTITIES_OF_OTHERS, NOT_BUILT],
 };
 
 static IDENTITIES_OF_OTHERS: &[Row] = missing!(
@@ -26,16 +27,11 @@ static IDENTITIES_OF_OTHERS: &[Row] = missing!(
 
 static NOT_BUILT: &[Row] = missing!("sts", "it is not built yet", "DecodeAuthorizationMessage");
 
-/// SDKs don't sign these.
-static OPEN: &[Row] = &[
-    Row {
-        open: true,
-        state: State::Missing("there are no SAML providers here"),
-        ..row!("sts", "AssumeRoleWithSAML")
-    },
-    Row {
-        open: true,
-        state: State::Missing("there are no OIDC providers yet"),
-        ..row!("sts", "AssumeRoleWithWebIdentity")
-    },
-];
+/// SDKs don't sign it.
+static OPEN: &[Row] = &[Row {
+    open: true,
+    state: State::Missing(
+        "signatures of SAML assertions are not checked here: have an OIDC provider (CreateOpenIDConnectProvider) and AssumeRoleWithWebIdentity instead",
+    ),
+    ..row!("sts", "AssumeRoleWithSAML")
+}];

@@ -93,7 +93,7 @@ fn tags_of(args: &Args) -> Vec<Tag> {
 }
 
 /// ARNs of the managed policies that bound a session.
-fn policy_arns(args: &Args) -> Vec<&str> {
+pub(super) fn policy_arns(args: &Args) -> Vec<&str> {
     args.structures("PolicyArns").filter_map(|descriptor| descriptor.text("arn")).collect()
 }
 
@@ -122,7 +122,7 @@ pub(super) fn credentials(reply: &mut Reply, made: &Temporary) {
 }
 
 /// A session, with the names that the model gives to whom it is of.
-fn session(reply: &mut Reply, made: &Session, [user, id]: [&'static str; 2]) {
+pub(super) fn session(reply: &mut Reply, made: &Session, [user, id]: [&'static str; 2]) {
     credentials(reply, &made.credentials);
     reply.structure(user, |reply| {
         reply.text(id, &made.id);

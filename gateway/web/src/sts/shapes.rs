@@ -42,6 +42,8 @@ pub(super) const USER_NAME: Shape = text("userNameType", (2, 32), r"[\w+=,.@-]*"
 pub(super) const SESSION_POLICY_DOCUMENT: Shape =
     text("sessionPolicyDocumentType", (1, 2048), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);
 pub(super) const ACCESS_KEY_ID: Shape = text("accessKeyIdType", (16, 128), r"[\w]*", word);
+pub(super) const CLIENT_TOKEN: Shape = text("clientTokenType", (4, 20_000), "", anything);
+pub(super) const URL: Shape = text("urlType", (4, 2048), "", anything);
 /// Of an operation of firn's own.
 pub(super) const SIGN_IN_ACCOUNT: Shape = text("firnAccountType", (1, 63), "", anything);
 pub(super) const SIGN_IN_NAME: Shape = text("firnUserNameType", (1, 128), "", anything);

@@ -96,7 +96,8 @@ async fn what_is_not_signed_for_the_service_or_not_as_it_came_is_refused() {
     assert_eq!((answer.status, answer.code()), (403, "MissingAuthenticationToken"));
     assert_eq!(element(answer.text(), "Type"), Some("Sender"));
     for (action, status, code) in [
-        ("AssumeRoleWithWebIdentity", 501, "NotImplemented"),
+        ("AssumeRoleWithWebIdentity", 400, "ValidationError"),
+        ("AssumeRoleWithSAML", 501, "NotImplemented"),
         ("AssumeRole", 403, "MissingAuthenticationToken"),
         ("Nothing", 400, "InvalidAction"),
     ] {

@@ -52,6 +52,7 @@ mod settings;
 mod sign_in;
 mod tagging;
 mod torn;
+mod web_identity;
 mod website;
 mod world;
 

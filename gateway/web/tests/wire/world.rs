@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use crate::torn::Torn;
+use crate::web_identity::Idp;
 use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::audit::{self, Audit};
 use security::credentials::File;
-use security::identity::{self, Identities};
+use security::identity::{self, Identities, Issuers};
 use security::keys::KeyTable;
 use security::kms::{self, Kms};
 use security::sign::{PayloadHash, Signer};
@@ -173,6 +174,8 @@ pub(crate) struct World {
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) store: Arc<ObjectStore>,
+    /// Who vouches for people.
+    pub(crate) idp: Arc<Idp>,
     outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -316,10 +319,12 @@ impl World {
         let store = ObjectStore::open(components).await.unwrap();
         let facts = Arc::new(Facts::default());
         let audit = audit_trail(&foundation, gate.clone(), (keys.clone(), compliance), &store).await;
+        let idp = Arc::new(Idp::new());
         let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),
             identities,
+            issuers: Arc::new(Issuers::new(idp.clone(), clock.clone())),
             kms,
             audit: audit.clone(),
             account,
@@ -350,6 +355,7 @@ impl World {
             audit,
             receiver,
             store,
+            idp,
             outbox,
             certificate: None,
             identity: None,

@@ -2,7 +2,9 @@
 
 use super::{ALLOW, EXAMPLE_KEY, own};
 use crate::credentials::{CredentialLookup as _, File};
-use crate::identity::{Identities, KeyOwner, KeyStatus, NewPolicy, NewRole, NewUser, Owner, Parts};
+use crate::identity::{
+    Identities, Issuer, KeyOwner, KeyStatus, NewPolicy, NewProvider, NewRole, NewUser, Owner, Parts,
+};
 use crate::keys::{FileCustodian, KeyTable};
 use engine::catalog::{Options, RocksCatalog};
 use engine::clock::{Clock, SystemClock};
@@ -161,6 +163,36 @@ async fn what_was_acknowledged_of_passwords_and_second_factors_is_there_after_a_
         drop(left);
         let marker = std::fs::read(killed.join("catalog/format")).unwrap();
         assert_eq!(marker[8], if number == 0 { 4 } else { 14 }, "an older firn is kept out");
+        rows.close();
+    }
+    catalog.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_of_providers_is_there_after_a_kill() {
+    use crate::identity::providers::PROVIDERS;
+    const ARN: &str = "arn:aws:iam::111122223333:oidc-provider/login.test";
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let (ids, catalog) = open(&live).await;
+    let issuer = Issuer::parse("https://login.test").unwrap();
+    let new = NewProvider { issuer: &issuer, clients: &["a"], thumbprints: &[], tags: &[] };
+    for number in 0..4 {
+        match number {
+            0 => drop(ids.create_provider(own(), new).await.unwrap()),
+            1 => ids.add_client(own(), ARN, "b").await.unwrap(),
+            2 => ids.remove_client(own(), ARN, "a").await.unwrap(),
+            _ => ids.delete_provider(own(), ARN).await.unwrap(),
+        }
+        let killed = dir.path().join(format!("killed-{number}"));
+        copy(&live, &killed);
+        let (left, rows) = open(&killed).await;
+        super::rows::assert_sound(&*rows).await;
+        let (was, is) =
+            (super::rows::rows(&*catalog, PROVIDERS).await, super::rows::rows(&*rows, PROVIDERS).await);
+        assert_eq!(was, is, "{number}");
+        assert_eq!(is.len(), usize::from(number < 3));
+        drop(left);
         rows.close();
     }
     catalog.close();

@@ -4,11 +4,12 @@ use crate::credentials::Token;
 use crate::identity::id::EntityId;
 use crate::identity::login_row::{self, Assigned, DeviceRow, LoginRow};
 use crate::identity::password::{Cost, Hash, Hashes};
+use crate::identity::providers::{self, ProviderRow};
 use crate::identity::row::{
     self, AccessKeyRow, AccountRow, AliasRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow,
     LastUsedRow, OfKind, PolicyRow, RoleRow, Which,
 };
-use crate::identity::token::SessionKind;
+use crate::identity::token::{SessionKind, Vouched};
 use crate::identity::{KeyStatus, Kind, PasswordPolicy, Pins, Tag};
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
@@ -40,6 +41,13 @@ const DEVICE: &str = "020068e5cf8b01000001047465616d026d6c0141494441414243444546
 const DEVICE_NEW: &str = "020068e5cf8b0100000000000000000000008001aa";
 const DEVICE_NEW_1: &str = "010068e5cf8b010000000001aa";
 const PASSWORD_POLICY: &str = "010c0000000100010001015a00000000000000000101000000";
+const PROVIDER: &str = "011c68747470733a2f2f6c6f67696e2e746573742f7265616c6d732f6d6c0068e5cf8b0100000207747261696e6572056f74\
+    6865720128303132333435363738396162636465663031323334353637383961626364656630313233343536370104746561\
+    6d026d6c";
+const PROVIDER_NEW: &str = "0115687474703a2f2f6c6f63616c686f73743a383038300068e5cf8b010000000000";
+const WEB_TOKEN: &str = "0100000019df6690e50541524f414142434445464748494a4b4c4d4e4f5051036a6f620068e5cf8b01000080561cd08b0100\
+    000000000000000000000000000000000d7365637265742d736563726574146c6f67696e2e746573742f7265616c6d732f6d\
+    6c07747261696e657205616c6963650203707764036f7470";
 const HASHES: &str = "0101004c00000200000001000000111111111111111111111111111111112222222222222222222222222222222222222222\
     222222222222222222222222";
 
@@ -161,6 +169,26 @@ fn golden_rows_of_passwords_and_second_factors() {
 }
 
 #[test]
+fn golden_providers() {
+    let row = ProviderRow {
+        url: "https://login.test/realms/ml".into(),
+        created: at(),
+        clients: vec!["trainer".into(), "other".into()],
+        thumbprints: vec!["0123456789abcdef0123456789abcdef01234567".into()],
+        tags: vec![Tag { key: "team".into(), value: "ml".into() }],
+    };
+    golden(PROVIDER, &row);
+    let new = ProviderRow {
+        url: "http://localhost:8080".into(),
+        created: at(),
+        clients: Vec::new(),
+        thumbprints: Vec::new(),
+        tags: Vec::new(),
+    };
+    golden(PROVIDER_NEW, &new);
+}
+
+#[test]
 fn golden_token() {
     let token = Token {
         account: super::own(),
@@ -177,8 +205,28 @@ fn golden_token() {
         policy: Some("{}".into()),
         policy_arns: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".into()],
         secret: zeroize::Zeroizing::new("secret-secret".to_owned()),
+        vouched: None,
     };
     golden(TOKEN, &token);
+    let vouched = Vouched {
+        issuer: "login.test/realms/ml".into(),
+        audience: "trainer".into(),
+        subject: "alice".into(),
+        methods: vec!["pwd".into(), "otp".into()],
+    };
+    let web = Token {
+        kind: SessionKind::Web,
+        mfa: None,
+        source_identity: None,
+        tags: Vec::new(),
+        transitive: Vec::new(),
+        bounded: false,
+        policy: None,
+        policy_arns: Vec::new(),
+        vouched: Some(vouched),
+        ..token.clone()
+    };
+    golden(WEB_TOKEN, &web);
     assert!(!format!("{token:?}").contains("secret"), "debug output shows no secret");
 }
 
@@ -207,6 +255,10 @@ fn golden_keys() {
             "00000019df6690e5414944414142434445464748494a4b4c4d4e4f50512f61",
         ),
         (login_row::password_policy(account), "00000019df6690e5"),
+        (
+            providers::provider(account, "login.test/realms/ml"),
+            "00000019df6690e56c6f67696e2e746573742f7265616c6d732f6d6c",
+        ),
         (
             Count::InlineChars.row(account, user),
             "00000019df6690e5414944414142434445464748494a4b4c4d4e4f505109",

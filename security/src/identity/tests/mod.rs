@@ -15,6 +15,7 @@ mod rows;
 mod sessions;
 mod simulate;
 mod sizes;
+mod web_identity;
 
 use super::{Identities, KeyOwner, NewPolicy, NewUser, Parts};
 use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, File, Holder};

@@ -3,6 +3,7 @@
 use crate::AccountId;
 use crate::identity::id::EntityId;
 use crate::identity::login_row::{self, DeviceRow, LoginRow};
+use crate::identity::providers::{self, ProviderRow};
 use crate::identity::row::{self, AccessKeyRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow};
 use crate::identity::{Kind, document, named};
 use bytes::Bytes;
@@ -93,6 +94,13 @@ pub(super) async fn assert_sound(catalog: &dyn Catalog) {
     assert_groups(catalog, &entities, &mut counts).await;
     assert_keys(catalog, &entities, &mut counts).await;
     assert_logins(catalog, &entities, &mut counts).await;
+    for (key, value) in rows(catalog, providers::PROVIDERS).await {
+        let mut reader = KeyReader::new(&key);
+        let (account, name) = (account(&mut reader), reader.tail());
+        let url = ProviderRow::from_bytes(&value).unwrap().url;
+        assert!(url.strip_prefix("https://").is_some_and(|found| found.as_bytes() == name));
+        count(&mut counts, account, EntityId::ROOT, Count::Providers, 1);
+    }
     assert_counts(catalog, counts).await;
 }
 

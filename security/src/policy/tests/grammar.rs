@@ -135,6 +135,19 @@ fn what_is_not_of_the_grammar_is_refused_with_its_place() {
 }
 
 #[test]
+fn condition_keys_of_providers_begin_with_their_urls() {
+    for key in
+        ["login.test:sub", "login.test/realms/a_b-c:sub", "login.test/:aud", "localhost:8080/realms/ml:amr"]
+    {
+        let condition = format!(r#"{{"StringEquals":{{"{key}":"${{{key}}}"}}}}"#);
+        let text = statement(&format!(
+            r#"{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{condition}}}"#
+        ));
+        Policy::parse(&text, Form::Identity, 10_000).unwrap();
+    }
+}
+
+#[test]
 fn conditions_are_read_strictly() {
     let with = |condition: &str| {
         statement(&format!(r#"{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{condition}}}"#))
@@ -146,6 +159,8 @@ fn conditions_are_read_strictly() {
         (r#"{"ForEachValue:StringLike":{"a:b":"c"}}"#, "ForEachValue:StringLike", "no condition operator"),
         (r#"{"StringLike":"c"}"#, "StringLike", "no object of condition keys"),
         (r#"{"StringLike":{"username":"c"}}"#, "StringLike.username", "no condition key"),
+        (r#"{"StringLike":{"a b:c":"c"}}"#, "StringLike.a b:c", "no condition key"),
+        (r#"{"StringLike":{"a/b":"c"}}"#, "StringLike.a/b", "no condition key"),
         (r#"{"StringLike":{"a:b":[]}}"#, "StringLike.a:b", "the list is empty"),
         (r#"{"StringLike":{"a:b":["c",{}]}}"#, "StringLike.a:b[1]", "an object can not be compared with"),
         (r#"{"StringLike":{"a:b":null}}"#, "StringLike.a:b", "null can not"),

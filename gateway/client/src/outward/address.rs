@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// How far connections may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Wherever the operating system can.
     Anywhere,
     /// Only where an address is one of the Internet's.
@@ -16,7 +16,7 @@ pub(super) enum Reach {
 
 impl Reach {
     /// Refuses an address that is out of reach, saying what would allow it.
-    pub(super) fn check(self, address: IpAddr) -> Result<(), String> {
+    pub(crate) fn check(self, address: IpAddr) -> Result<(), String> {
         if self == Self::Anywhere || is_public(address) {
             return Ok(());
         }
@@ -26,7 +26,7 @@ impl Reach {
     }
 
     /// Those that are in reach; an error when none is.
-    pub(super) fn only(self, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    pub(crate) fn only(self, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
         let mut refused = None;
         let within = |address: &SocketAddr| match self.check(address.ip()) {
             Ok(()) => true,

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// Where messages go.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     tls: bool,
     host: String,
     port: u16,
@@ -21,7 +21,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
         let refused = |why: &str| Error::Invalid(format!("it is no URL of a receiver: {why}"));
         let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| refused(&error.to_string()))?;
         let tls = match uri.scheme_str() {
@@ -66,33 +66,33 @@ impl Target {
         Ok(target)
     }
 
-    pub(super) const fn is_tls(&self) -> bool {
+    pub(crate) const fn is_tls(&self) -> bool {
         self.tls
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) const fn host_header(&self) -> &HeaderValue {
+    pub(crate) const fn host_header(&self) -> &HeaderValue {
         &self.host_header
     }
 
-    pub(super) const fn path(&self) -> &Uri {
+    pub(crate) const fn path(&self) -> &Uri {
         &self.path
     }
 
     /// The host, where it is an address.
-    pub(super) fn literal(&self) -> Option<IpAddr> {
+    pub(crate) fn literal(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
     /// Who must be there.
-    pub(super) fn server_name(&self) -> Result<ServerName<'static>, String> {
+    pub(crate) fn server_name(&self) -> Result<ServerName<'static>, String> {
         let invalid = |error| format!("{:?} is no name of a host: {error}", self.host);
         ServerName::try_from(self.host.clone()).map_err(invalid)
     }
