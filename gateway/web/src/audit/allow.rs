@@ -321,6 +321,7 @@ pub(crate) static QUERIES: &[&str] = &[
     "encoding-type",
     "encryption",
     "fetch-owner",
+    "firn-restore",
     "id",
     "intelligent-tiering",
     "inventory",
