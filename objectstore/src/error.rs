@@ -188,6 +188,15 @@ pub enum Error {
         /// How many there may be.
         limit: u64,
     },
+    /// There is no such job of restores.
+    #[error("find the restore job: the bucket has none of this id")]
+    NoSuchRestoreJob,
+    /// As many jobs are under way in the bucket as there may be.
+    #[error("begin a restore job: the bucket has {limit} under way; wait for one, or cancel one")]
+    TooManyRestoreJobs {
+        /// How many there may be.
+        limit: usize,
+    },
     /// The restored copy is gone: whoever looks at the version again sees why.
     #[error("read the restored copy: it is gone")]
     RestoredCopyGone,
@@ -352,6 +361,7 @@ impl Error {
             | Self::NoSuchUpload
             | Self::NoSuchQuota
             | Self::NoSuchConfiguration
+            | Self::NoSuchRestoreJob
             | Self::IsDeleteMarker { .. } => ErrorKind::NotFound,
             Self::BucketAlreadyOwnedByYou
             | Self::BucketAlreadyExists
@@ -371,6 +381,7 @@ impl Error {
                 _ => ErrorKind::Invalid,
             },
             Self::TooManyBuckets { .. }
+            | Self::TooManyRestoreJobs { .. }
             | Self::InvalidBucketName
             | Self::KeyTooLong { .. }
             | Self::InvalidVersionId

@@ -15,6 +15,7 @@
 //!   rules ─► what they match expires when its time has come                                    lifecycle
 //!   archived classes ─► restored for so many days, from the pool or a vault                    cold
 //!   classes ─► what they cost                                                               price · cost
+//!   all that is archived below a prefix ─► a job that asks for it                             restore_job
 //!   inventories ─► a report of rows, a page at a time, into another bucket                     inventory
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
@@ -69,6 +70,7 @@ mod quota;
 mod read;
 mod record;
 mod recovered;
+mod restore_job;
 mod retention;
 mod setting;
 mod share;
@@ -128,6 +130,10 @@ pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
+pub use restore_job::{
+    EstimatePage, EstimateRow, NewRestoreJob, RESTORE_JOBS_MAX, RestoreJob, RestoreJobCounts, RestoreJobEnd,
+    RestoreJobId, RestoreJobState,
+};
 pub use setting::{
     BUCKET_POLICY_BYTES_MAX, BucketAcl, BucketLogging, BucketPolicy, BucketTags, CORS_RULES_MAX, Cors,
     CorsMatch, CorsMethod, CorsRule, DefaultKey, Encryption, INVENTORIES_MAX, Inventory, InventoryField,

@@ -12,6 +12,7 @@ use crate::lifecycle::Lifecycles;
 use crate::policies::Policies;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
+use crate::restore_job::RestoreJobs;
 use crate::setting::Settings;
 use crate::{BucketName, DamagedBucket, Error, LogOptions, ObjectKey, Result, tables};
 use archive::vault::Vaults;
@@ -116,6 +117,8 @@ pub struct ObjectStore {
     pub(crate) vaults: Option<Arc<Vaults>>,
     /// Which partitions have archived versions to look after.
     pub(crate) cold: ColdWork,
+    /// Which partitions have jobs that restore all below a prefix.
+    pub(crate) restore_jobs: RestoreJobs,
     /// What wraps keys of objects for who may use it.
     pub(crate) kms: Option<Arc<Kms>>,
     /// A bucket whose default is a managed key was met.
@@ -194,6 +197,7 @@ impl ObjectStore {
             lifecycles: Lifecycles::default(),
             vaults,
             cold: ColdWork::default(),
+            restore_jobs: RestoreJobs::default(),
             kms,
             knows_defaults: AtomicBool::new(false),
         };

@@ -29,6 +29,7 @@
 //! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
 //! | `COLD` | bucket | time, key, order (newest first), salt | the bucket's name: a restore of this version is to be looked at then |
 //! | `DEPOSITS` | bucket | key, order (newest first), salt | the bucket's name: this archived version's bytes are to go to a vault |
+//! | `RESTORE_JOBS` | bucket | job | a job that restores all below a prefix |
 //! | `INGESTS` | bucket | ingest | an archive that is being taken apart |
 //! | `STAGED` | bucket | ingest, key bytes | an entry of it whose bytes are there and whose name is not |
 //! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
@@ -40,7 +41,7 @@
 use crate::dedup::ChunkName;
 use crate::id::{IngestId, ManifestId, OwnerId};
 use crate::setting::Column;
-use crate::{BucketName, ObjectKey, QuotaUnit, SettingKind, UploadId, VersionId};
+use crate::{BucketName, ObjectKey, QuotaUnit, RestoreJobId, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Scan, Table};
@@ -87,6 +88,8 @@ pub(crate) const STAGED: Table = table(Family::Queue, 0x1d);
 
 pub(crate) const COLD: Table = table(Family::Queue, 0x1e);
 pub(crate) const DEPOSITS: Table = table(Family::Queue, 0x1f);
+
+pub(crate) const RESTORE_JOBS: Table = table(Family::Queue, 0x20);
 
 pub(crate) const EPOCH: Table = table(Family::Counter, 0x10);
 pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
@@ -313,6 +316,11 @@ pub(crate) fn read_cold(raw: &[u8]) -> engine::Result<(String, VersionId)> {
 /// An archived version whose bytes are to go to a vault.
 pub(crate) fn deposit(key: &ObjectKey, id: VersionId) -> Key {
     DEPOSITS.key(version(key, id).bytes)
+}
+
+/// A job that restores all below a prefix.
+pub(crate) fn restore_job(id: RestoreJobId) -> Key {
+    RESTORE_JOBS.key(Bytes::copy_from_slice(id.as_bytes()))
 }
 
 /// A 16-byte id that is a whole key.

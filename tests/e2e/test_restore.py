@@ -1,5 +1,6 @@
 """Archived classes as boto3, aws-cli and firn use them: by PUT, by rule within a rehearsal's days, restored, and over again."""
 
+import concurrent.futures
 import datetime
 import hashlib
 import io
@@ -10,7 +11,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import client, new_bucket
+from conftest import SEED, client, new_bucket
 from s3_errors import refused
 
 
@@ -160,18 +161,53 @@ def test_rules_archive_firn_restores_and_the_copy_expires_within_a_rehearsals_da
     assert classes()["models/small"] == "STANDARD"
     foretold = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--dry-run").stdout)
     assert (foretold["asked"], foretold["not_archived"]) == (5, 1)
+    told = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--estimate").stdout)
+    assert (told["classes"]["GLACIER"]["ask"], told["not_archived"], told["eta_ms"]) == (5, 1, 0)
     done = json.loads(
-        fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--days", "30", "--tier", "bulk", "--wait").stdout
+        fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--days", "20", "--tier", "bulk", "--wait").stdout
     )
-    assert (done["asked"], done["ready"], done["failed_count"]) == (5, 5, 0)
+    assert (done["state"], done["asked"], done["ready"], done["failed_count"]) == ("ended", 5, 5, 0)
     for key, body in bodies.items():
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
-    again = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--days", "1").stdout)
-    assert (again["asked"], again["there"]) == (0, 5)
-    for _ in range(600):
+    again = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--days", "1", "--wait").stdout)
+    assert (again["asked"], again["there"]) == (0, 5), "what is there for longer stays so"
+    for _ in range(900):
         if "Restore" not in s3.head_object(Bucket=bucket, Key="models/0"):
             break
         time.sleep(0.1)
     with refused("InvalidObjectState", 403):
         s3.get_object(Bucket=bucket, Key="models/0")
     assert classes()["models/0"] == "GLACIER"
+
+
+def test_one_job_restores_mixed_classes_through_kills_and_what_was_put_meanwhile_is_none_of_it(fresh):
+    fresh.start()
+    s3 = client(fresh)
+    bucket = new_bucket(s3)
+    chance = random.Random(SEED)
+    classes = {f"set/{number:04}": chance.choice(["GLACIER", "DEEP_ARCHIVE", "STANDARD"]) for number in range(400)}
+    bodies = {key: random.Random(f"{SEED} {key}").randbytes(chance.randint(0, 9_000)) for key in classes}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        put = lambda key: s3.put_object(Bucket=bucket, Key=key, Body=bodies[key], StorageClass=classes[key])
+        list(pool.map(put, classes))
+    # Last-Modified is told in seconds; the job counts in milliseconds.
+    begun = json.loads(
+        fresh.firn("--json", "restore", "-r", f"s3://{bucket}/set", "--tier", "expedited", "--days", "2").stdout
+    )
+    s3.put_object(Bucket=bucket, Key="set/9999", Body=b"newer", StorageClass="GLACIER")
+    for _ in range(3):
+        time.sleep(chance.random() / 4)
+        fresh.kill()
+        fresh.start()
+    s3 = client(fresh)
+    done = json.loads(fresh.firn("--json", "restore", "--status", begun["job"], "--wait").stdout)
+    count = list(classes.values()).count
+    archived, deep = count("GLACIER") + count("DEEP_ARCHIVE"), count("DEEP_ARCHIVE")
+    assert (done["asked"], done["ready"], done["lost"], done["failed_count"]) == (archived, archived, 0, 0), done
+    assert (done["slower"], done["not_archived"]) == (deep, count("STANDARD")), done
+    for key, body in bodies.items():
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body, key
+    with refused("InvalidObjectState", 403):
+        s3.get_object(Bucket=bucket, Key="set/9999")
+    (listed,) = json.loads(fresh.firn("--json", "restore", "--jobs", f"s3://{bucket}").stdout)
+    assert listed["job"] == begun["job"]

@@ -84,6 +84,18 @@ impl Scope {
         })
     }
 
+    /// The key of it that is one object, and what the others begin with.
+    pub(crate) fn key_and_prefix(&self) -> (Option<&str>, Option<&str>) {
+        let (mut key, mut prefix) = (None, None);
+        for part in &self.parts {
+            match part {
+                Part::Key(one) => key = Some(one.as_str()),
+                Part::Prefix(all) => prefix = Some(all.as_str()),
+            }
+        }
+        (key, prefix)
+    }
+
     /// Whether it is a whole bucket, which may well be empty.
     pub(crate) fn is_bucket(&self) -> bool {
         matches!(&*self.parts, [Part::Prefix(prefix)] if prefix.is_empty())

@@ -38,6 +38,8 @@ mod pieces;
 mod port;
 #[path = "verbs/portal.rs"]
 mod portal;
+#[path = "verbs/restore.rs"]
+mod restore;
 mod support;
 #[path = "verbs/trees.rs"]
 mod trees;

@@ -52,7 +52,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Days of a restore at the most: S3's are signed numbers of 32 bits.
-const DAYS_MAX: u32 = i32::MAX as u32;
+pub(crate) const DAYS_MAX: u32 = i32::MAX as u32;
 /// A job's output outlives the restored copy by this, so that the copy's end is always the version's own.
 const SLACK_DAYS: u32 = 2;
 /// However short days are, it is there until somebody has looked at it; and as long for who reads it when its end has come.

@@ -49,7 +49,7 @@ enum Next {
 
 impl ObjectStore {
     /// The bucket of a name, if it is the one of a partition still.
-    pub(super) async fn bucket_in(
+    pub(crate) async fn bucket_in(
         &self,
         partition: PartitionId,
         name: &[u8],

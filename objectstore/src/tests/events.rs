@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the engine's outbox keeps messages, by its documented format.
-const MESSAGES: Table = Table { family: Family::Queue, tag: 0xC0 };
+pub(super) const MESSAGES: Table = Table { family: Family::Queue, tag: 0xC0 };
 
 /// Keeps what it is given.
 #[derive(Default)]
@@ -43,21 +43,21 @@ fn subscriber(receiver: &Arc<Receiver>) -> Subscriber {
     Subscriber { topic: "t".parse().unwrap(), courier, kept: Duration::from_hours(24) }
 }
 
-struct Told {
-    world: World,
+pub(super) struct Told {
+    pub(super) world: World,
     workers: Vec<Box<dyn Worker>>,
     receiver: Arc<Receiver>,
 }
 
 impl Told {
-    async fn new(seed: u64) -> Self {
+    pub(super) async fn new(seed: u64) -> Self {
         let receiver = Arc::new(Receiver::default());
         let (world, outbox) = World::telling(seed, vec![subscriber(&receiver)]).await;
         Self { world, workers: outbox.workers(), receiver }
     }
 
     /// What was delivered since the last call.
-    async fn events(&mut self) -> Vec<Value> {
+    pub(super) async fn events(&mut self) -> Vec<Value> {
         for worker in &mut self.workers {
             while let Progress::More { .. } = worker.tick().await.unwrap() {}
         }
@@ -65,7 +65,7 @@ impl Told {
     }
 
     /// Of those: name, key and version.
-    async fn brief(&mut self) -> Vec<(String, String, Option<String>)> {
+    pub(super) async fn brief(&mut self) -> Vec<(String, String, Option<String>)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let brief = |event: &Value| {
             let record = &event["Records"][0];
@@ -76,7 +76,7 @@ impl Told {
         self.events().await.iter().map(brief).collect()
     }
 
-    async fn wants(&self, name: &BucketName, events: &[&str]) {
+    pub(super) async fn wants(&self, name: &BucketName, events: &[&str]) {
         self.world.store.set_notification(name, Some(&wants(events, None)), None).await.unwrap();
     }
 }

@@ -42,7 +42,7 @@ impl Case {
 }
 
 /// A user who may write, and its key.
-async fn alice(world: &World) -> (Arc<Identities>, AccessKeyId) {
+pub(super) async fn alice(world: &World) -> (Arc<Identities>, AccessKeyId) {
     let parts = world.parts();
     let account = parts.account;
     let roots = File::parse(
@@ -65,7 +65,7 @@ async fn alice(world: &World) -> (Arc<Identities>, AccessKeyId) {
     (ids, key)
 }
 
-async fn signs(ids: &Identities, account: AccountId, key: &AccessKeyId) -> Principal {
+pub(super) async fn signs(ids: &Identities, account: AccountId, key: &AccessKeyId) -> Principal {
     let holder = ids.lookup(key.as_str()).unwrap().holder;
     let bearer = Bearer { account, holder: &holder, access_key_id: key, service: "s3" };
     ids.principal(bearer).await.unwrap().unwrap()

@@ -33,6 +33,7 @@ mod policies;
 mod quota;
 mod races;
 mod recovered;
+mod restore_jobs;
 mod tally;
 mod transact;
 mod transitions;

@@ -113,7 +113,7 @@ impl Unfinished {
         for (raw, _) in snapshot.scan(looks).await?.rows {
             writes.push(Write::Delete(tables::DUE.key(raw)));
         }
-        for table in [tables::COLD, tables::DEPOSITS] {
+        for table in [tables::COLD, tables::DEPOSITS, tables::RESTORE_JOBS] {
             let hints = Scan { keys_only: true, ..Scan::prefix(table, b"", LOOKS) };
             writes.extend(
                 snapshot.scan(hints).await?.rows.into_iter().map(|(raw, _)| Write::Delete(table.key(raw))),

@@ -10,6 +10,7 @@
 //! | `inventory` | makes inventory reports |
 //! | `lifecycle` | does what lifecycle rules ask for when its time has come |
 //! | `archived` | restores of archived versions, and their way into vaults |
+//! | `restore-jobs` | asks for all that is archived below a prefix |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
@@ -22,6 +23,7 @@ mod intents;
 pub(crate) mod inventory;
 mod lifecycle;
 mod quotas;
+mod restore_jobs;
 
 use crate::inventory::Pace;
 use crate::record::BucketRow;
@@ -56,6 +58,7 @@ impl ObjectStore {
             Box::new(inventory::Inventory::new(Arc::clone(self), Pace::default())),
             Box::new(lifecycle::Lifecycle::new(Arc::clone(self))),
             Box::new(cold::Cold::new(Arc::clone(self))),
+            Box::new(restore_jobs::RestoreJobs::new(Arc::clone(self))),
         ]
     }
 
@@ -64,6 +67,7 @@ impl ObjectStore {
         let (partitions, counts) = self.partitions().await?;
         for partition in partitions {
             self.mark_dirty(partition);
+            self.restore_jobs.mark(partition);
         }
         Ok(counts)
     }

@@ -210,6 +210,7 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
+        store.find_askers_by(identities.clone());
         let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &compliance), &entropy).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();

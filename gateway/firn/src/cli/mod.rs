@@ -117,7 +117,8 @@ pub(crate) enum ClientVerb {
     Undelete(Connected<Undelete>),
     /// Ask for archived objects, so that they can be read for some days.
     ///
-    /// One request an object. What was asked for stays so: the same command asks for the rest, and for longer.
+    /// With -r, firn makes it one job of its own, which goes on without this command and through restarts; any other endpoint is asked for
+    /// one object after the other. What was asked for stays so: the same command asks for the rest, and for longer.
     Restore(Connected<Restore>),
     /// Make a directory or prefix like another; what is the same is skipped.
     ///
@@ -204,6 +205,9 @@ impl ClientVerb {
             }
             Self::Vault(Vault::Get(_)) => "; the retrieval goes on, and the same command reads it",
             Self::Vault(Vault::Delete(_)) => "; what is deleted is gone, and the same command does the rest",
+            Self::Restore(verb) if verb.args.recursive || verb.args.status.is_some() => {
+                "; what was asked for comes, and a job goes on by itself: firn restore --jobs S3URI shows it, firn restore --cancel JOB ends it"
+            }
             Self::Restore(_) => "; what was asked for comes, and the same command asks for the rest",
             Self::Undelete(_) => "; what is back stays, and the same command does the rest",
             Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",

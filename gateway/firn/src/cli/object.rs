@@ -167,9 +167,9 @@ impl RestoreTier {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Restore {
     /// An object, or with -r a directory: s3://NAME/KEY.
-    #[arg(value_name = "S3URI")]
-    pub(crate) target: S3Uri,
-    /// The key and everything below KEY/; the whole bucket where no key is named.
+    #[arg(value_name = "S3URI", required_unless_present_any = ["status", "cancel"])]
+    pub(crate) target: Option<S3Uri>,
+    /// The key and everything below KEY/; the whole bucket where no key is named. Of a firn it is one job, which goes on by itself.
     #[arg(long, short)]
     pub(crate) recursive: bool,
     /// With -r: all keys that begin with the name, those of other directories too.
@@ -178,7 +178,7 @@ pub(crate) struct Restore {
     /// A version other than the latest.
     #[arg(long, value_name = "ID", conflicts_with = "recursive")]
     pub(crate) version_id: Option<String>,
-    /// How soon.
+    /// How soon; with -r, what has no such tier gets the fastest that it has.
     #[arg(long, value_enum, default_value = "standard")]
     pub(crate) tier: RestoreTier,
     /// How many days they can be read, from when they are there; of those that are, from now.
@@ -190,6 +190,18 @@ pub(crate) struct Restore {
     /// Only print how many would be asked for.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With -r: ask for nothing, and say how much there is of each class, how long it takes, and which media are to be brought.
+    #[arg(long, requires = "recursive", conflicts_with_all = ["dry_run", "wait"])]
+    pub(crate) estimate: bool,
+    /// List the jobs of a bucket, or of what begins with the name.
+    #[arg(long, conflicts_with_all = ["recursive", "version_id", "wait", "dry_run"])]
+    pub(crate) jobs: bool,
+    /// Show a job: NAME/ID, as -r has named it; with --wait, until it has ended.
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["target", "recursive", "version_id", "dry_run"])]
+    pub(crate) status: Option<String>,
+    /// End a job: it asks for nothing more, and what it asked for comes.
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["target", "recursive", "version_id", "wait", "dry_run", "status"])]
+    pub(crate) cancel: Option<String>,
 }
 
 /// `firn sync`.

@@ -24,6 +24,7 @@ mod quota;
 mod recover_zone;
 mod remove;
 mod restore;
+mod restore_job;
 mod status;
 mod transfer;
 mod typed;

@@ -1,9 +1,11 @@
-//! `restore`: archived objects are asked for, one request each; `--wait` until they can be read.
+//! `restore`: archived objects are asked for; `--wait` until they can be read.
 //!
+//! Of all below a name firn makes a job (`restore_job`); any other endpoint, and firn where it does not take one, is asked one request each.
 //! A page at a time, as the list goes on. What is asked for stays so when it is interrupted: running it again asks for the rest, and
 //! says of the others that they are on their way or there. With `--wait` the names of those on their way are held.
 
-use crate::cli::Restore;
+use super::restore_job;
+use crate::cli::{Restore, S3Uri};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::scope::Scope;
@@ -20,7 +22,7 @@ use std::time::Duration;
 /// Failures that are kept for the report; more are counted.
 const LISTED_MAX: usize = 100_000;
 /// How soon it is asked again whether something can be read, at first and at the most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+pub(super) const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 /// What can't be asked for.
 #[derive(Debug, Serialize)]
@@ -90,12 +92,42 @@ impl Report for Restored {
     }
 }
 
-fn is_archived(class: &str) -> bool {
+pub(super) fn is_archived(class: &str) -> bool {
     matches!(class, "GLACIER" | "DEEP_ARCHIVE")
+}
+
+/// What is named: where nothing is, the command line has named a job.
+fn target(args: &Restore) -> anyhow::Result<&S3Uri> {
+    args.target.as_ref().ok_or_else(|| Failure::usage("restore: name an object or a job").into())
 }
 
 pub(super) async fn run(session: &Session, args: &Restore) -> anyhow::Result<Exit> {
     let client = session.client()?;
+    if let Some(job) = args.status.as_ref().or(args.cancel.as_ref()) {
+        return restore_job::known(session, &client, (job, args)).await;
+    }
+    let target = target(args)?;
+    if args.jobs {
+        return restore_job::list(session, &client, target).await;
+    }
+    if args.recursive && !args.dry_run {
+        let scope = Scope::of(target, args.prefix);
+        if args.estimate {
+            return restore_job::estimate(session, &client, (&scope, args)).await;
+        }
+        if let Some(exit) = restore_job::begin(session, &client, (&scope, args)).await? {
+            return Ok(exit);
+        }
+    }
+    one_by_one(session, &client, (target, args)).await
+}
+
+/// A request each.
+async fn one_by_one(
+    session: &Session,
+    client: &Client,
+    (target, args): (&S3Uri, &Restore),
+) -> anyhow::Result<Exit> {
     let mut restored = Restored {
         dry_run: args.dry_run,
         tier: args.tier.name().to_lowercase(),
@@ -105,12 +137,12 @@ pub(super) async fn run(session: &Session, args: &Restore) -> anyhow::Result<Exi
     };
     let mut waits = VecDeque::new();
     if args.recursive {
-        below(session, &client, args, (&mut restored, &mut waits)).await?;
+        below(session, client, (target, args), (&mut restored, &mut waits)).await?;
     } else {
-        one(&client, args, (&mut restored, &mut waits)).await?;
+        one(client, (target, args), (&mut restored, &mut waits)).await?;
     }
     if restored.waited {
-        wait(session, &client, args, (&mut restored, waits)).await?;
+        wait(session, client, (target, args), (&mut restored, waits)).await?;
     }
     session.output.print(&restored)
 }
@@ -118,17 +150,16 @@ pub(super) async fn run(session: &Session, args: &Restore) -> anyhow::Result<Exi
 /// One object or version: its refusal is the command's.
 async fn one(
     client: &Client,
-    args: &Restore,
+    (target, args): (&S3Uri, &Restore),
     (restored, waits): (&mut Restored, &mut VecDeque<String>),
 ) -> anyhow::Result<()> {
-    let key = args.target.require_key()?;
+    let key = target.require_key()?;
     let version = args.version_id.as_deref();
-    let object = ObjectRef { bucket: &args.target.bucket, key, version };
+    let object = ObjectRef { bucket: &target.bucket, key, version };
     let head = client.head_object(&object).await?;
     if !is_archived(&head.storage_class) {
-        let text =
-            format!("restore {}: it is of class {}, which needs none", args.target, head.storage_class);
-        let hint = format!("read it: firn cp {} .", quote_sh(&args.target.to_string()));
+        let text = format!("restore {target}: it is of class {}, which needs none", head.storage_class);
+        let hint = format!("read it: firn cp {} .", quote_sh(&target.to_string()));
         return Err(Failure::new(Exit::Usage, text).hint(hint).into());
     }
     restored.bytes = head.size;
@@ -145,10 +176,10 @@ async fn one(
 async fn below(
     session: &Session,
     client: &Client,
-    args: &Restore,
+    (target, args): (&S3Uri, &Restore),
     (restored, waits): (&mut Restored, &mut VecDeque<String>),
 ) -> anyhow::Result<()> {
-    let scope = Scope::of(&args.target, args.prefix);
+    let scope = Scope::of(target, args.prefix);
     let mut pages = scope.objects(client, None);
     while let Some(page) = pages.next().await? {
         for entry in page.entries {
@@ -161,7 +192,7 @@ async fn below(
                 restored.asked += 1;
                 continue;
             }
-            let object = ObjectRef::latest(&args.target.bucket, &entry.key);
+            let object = ObjectRef::latest(&target.bucket, &entry.key);
             match ask(client, object, args, restored).await {
                 Ok(()) if args.wait => waits.push_back(entry.key),
                 Ok(()) => {}
@@ -199,7 +230,7 @@ async fn ask(
 async fn wait(
     session: &Session,
     client: &Client,
-    args: &Restore,
+    (target, args): (&S3Uri, &Restore),
     (restored, mut waits): (&mut Restored, VecDeque<String>),
 ) -> anyhow::Result<()> {
     let mut pause = AGAIN.0;
@@ -207,7 +238,7 @@ async fn wait(
         for _ in 0..waits.len() {
             let Some(key) = waits.pop_front() else { break };
             let version = args.version_id.as_deref();
-            let object = ObjectRef { bucket: &args.target.bucket, key: &key, version };
+            let object = ObjectRef { bucket: &target.bucket, key: &key, version };
             match client.head_object(&object).await {
                 Ok(head) if !is_archived(&head.storage_class) => restored.ready += 1,
                 Ok(head) => match head.restore.as_deref() {
@@ -231,7 +262,7 @@ async fn wait(
         session.output.note(&format!(
             "{left} on the way, {} can be read: s3://{}",
             restored.ready,
-            printable(&args.target.bucket)
+            printable(&target.bucket)
         ));
         session.clock.sleep(pause).await;
         pause = (pause * 2).min(AGAIN.1);

@@ -332,6 +332,7 @@ pub(crate) static QUERIES: &[&str] = &[
     "encoding-type",
     "encryption",
     "fetch-owner",
+    "firn-restore",
     "id",
     "intelligent-tiering",
     "inventory",

@@ -361,8 +361,8 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::NoVault | E::VaultRefused { .. } => Code::ServiceUnavailable,
         E::TooManyRestores { .. } => Code::SlowDown,
         E::RestoredCopyGone => Code::InternalError,
-        E::NoSuchQuota | E::NoSuchConfiguration => Code::NoSuchConfiguration,
-        E::TooManyConfigurations { .. } => Code::TooManyConfigurations,
+        E::NoSuchQuota | E::NoSuchConfiguration | E::NoSuchRestoreJob => Code::NoSuchConfiguration,
+        E::TooManyConfigurations { .. } | E::TooManyRestoreJobs { .. } => Code::TooManyConfigurations,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -433,6 +433,10 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         E::VaultRefused { why } => format!("The vault does not do it now: {why}.").into(),
         E::TooManyRestores { limit } => {
             format!("The bucket has {limit} restores, as many as its vault takes: try again when some are there.").into()
+        }
+        E::NoSuchRestoreJob => "The bucket has no such restore job.".into(),
+        E::TooManyRestoreJobs { limit } => {
+            format!("The bucket has {limit} restore jobs under way: wait for one, or cancel one.").into()
         }
         E::NoVault => "Its bytes lie in a vault, and the appliance runs without any: set vault.enabled.".into(),
         E::QuotaExceeded { prefix, unit, limit } => {

@@ -364,6 +364,7 @@ async fn run(
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
+    ops::name_restores(operation, &mut trace.target, &query);
     debug_assert!(trace.finishes || !audited::has_record(operation), "{} is finished", operation.name());
     if operation == Operation::PostObject && matches!(who, Authenticated::Signed(_)) {
         let message = "A form is signed by its policy, not by its request.";

@@ -56,6 +56,8 @@ static BUCKET: &[Sub] = &[
     sub!("encryption", get GetBucketEncryption, put PutBucketEncryption, delete DeleteBucketEncryption),
     sub!("intelligent-tiering", get GetBucketIntelligentTieringConfiguration,
         put PutBucketIntelligentTieringConfiguration, delete DeleteBucketIntelligentTieringConfiguration),
+    // Firn's own: jobs that restore all below a prefix.
+    sub!("firn-restore", get ListObjectsV2, post RestoreObject, delete RestoreObject),
     sub!("inventory", get GetBucketInventoryConfiguration, put PutBucketInventoryConfiguration,
         delete DeleteBucketInventoryConfiguration),
     sub!("lifecycle", get GetBucketLifecycleConfiguration, put PutBucketLifecycleConfiguration,
@@ -275,6 +277,9 @@ mod tests {
             ("GET", "/b?uploads", Op::ListMultipartUploads),
             ("POST", "/b?delete", Op::DeleteObjects),
             ("POST", "/b", Op::PostObject),
+            ("GET", "/b?firn-restore", Op::ListObjectsV2),
+            ("POST", "/b?firn-restore=a/", Op::RestoreObject),
+            ("DELETE", "/b?firn-restore=a/&id=1", Op::RestoreObject),
             ("GET", "/b?metrics", Op::ListBucketMetricsConfigurations),
             ("GET", "/b?metrics&id=1", Op::GetBucketMetricsConfiguration),
             ("PUT", "/b/k?x-id=PutObject", Op::PutObject),

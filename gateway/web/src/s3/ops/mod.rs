@@ -22,6 +22,7 @@ mod policy;
 mod post;
 mod put;
 mod restore;
+mod restore_jobs;
 mod tagging;
 mod unset;
 mod website;
@@ -48,6 +49,7 @@ use security::CanonicalUser;
 pub(super) use copy::copied;
 pub(super) use extract::AUTO_EXTRACT;
 pub(super) use payment::{charged, tell_charged};
+pub(super) use restore_jobs::name as name_restores;
 
 /// An object as GET or HEAD show it.
 pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
@@ -111,6 +113,7 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::PutPublicAccessBlock => access::set_public_access_block(call, body).await,
         Op::DeletePublicAccessBlock => access::delete_public_access_block(call).await,
         Op::ListObjects => list::objects(call).await,
+        Op::ListObjectsV2 if restore_jobs::is_meant(call) => restore_jobs::show(call).await,
         Op::ListObjectsV2 => list::objects_v2(call).await,
         Op::ListObjectVersions => list::versions(call).await,
         Op::GetObjectAttributes => object::attributes(call).await,
@@ -125,6 +128,7 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::AbortMultipartUpload => multipart::abort(call).await,
         Op::ListParts => multipart::list_parts(call).await,
         Op::ListMultipartUploads => multipart::list_uploads(call).await,
+        Op::RestoreObject if restore_jobs::is_meant(call) => restore_jobs::change(call, body).await,
         Op::RestoreObject => restore::object(call, body).await,
         Op::GetBucketTagging => tagging::of_bucket(call).await,
         Op::PutBucketTagging => tagging::set_of_bucket(call, body).await,
