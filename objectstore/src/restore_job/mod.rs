@@ -17,7 +17,7 @@
 //! # Limits
 //! [`JOBS_MAX`] jobs of a bucket under way, [`ENDED_MAX`] that ended kept for [`KEPT`]; [`FAILURES_MAX`] failures told by name.
 //!
-//! docs/adr/0041 has the reasons.
+//! docs/adr/0040 has the reasons.
 
 mod asker;
 mod estimate;
