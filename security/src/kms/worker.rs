@@ -49,9 +49,9 @@ pub(super) struct Did {
 }
 
 impl Did {
-    fn of(found: &Found, name: &'static str, mut details: Value) -> Option<Self> {
+    fn of(found: &Found, name: &'static str, mut details: Value) -> Self {
         details["keyId"] = found.id.to_string().into();
-        Some(Self { name, arn: found.arn.clone(), account: found.account, details })
+        Self { name, arn: found.arn.clone(), account: found.account, details }
     }
 }
 
@@ -147,11 +147,11 @@ impl Kms {
         match (task, &found) {
             (Task::Delete, Some(found)) if found.row.deletion.is_some_and(|(_, due)| due == at) => {
                 self.remove(&mut change, found).await?;
-                did = Did::of(found, "DeleteKey", json!({}));
+                did = Some(Did::of(found, "DeleteKey", json!({})));
             }
             (Task::Rotate, Some(found)) => {
                 if self.rotate_by_itself(&mut change, found, at).await? {
-                    did = Did::of(found, "RotateKey", json!({ "rotationType": "AUTOMATIC" }));
+                    did = Some(Did::of(found, "RotateKey", json!({ "rotationType": "AUTOMATIC" })));
                 }
             }
             (Task::Expire, Some(found)) => {
@@ -159,7 +159,11 @@ impl Kms {
                 if let Some(backing) = backing.filter(|backing| backing.expires == Some(at)) {
                     Self::forget_material(&mut change, found, &backing);
                     let material = hex::encode(backing.material_id);
-                    did = Did::of(found, "DeleteExpiredKeyMaterial", json!({ "keyMaterialId": material }));
+                    did = Some(Did::of(
+                        found,
+                        "DeleteExpiredKeyMaterial",
+                        json!({ "keyMaterialId": material }),
+                    ));
                 }
             }
             // It is no longer so.

@@ -141,7 +141,9 @@ mod tests {
             "    a::one",
             "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
-        output.iter().for_each(|line| totals.cargo_line(line));
+        for line in output {
+            totals.cargo_line(line);
+        }
         totals.pytest_line("FAILED test_copy.py::test_copy - AssertionError: 404");
         assert_eq!(totals.failures.len(), 3);
         assert_eq!(
