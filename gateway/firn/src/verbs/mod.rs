@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod backup;
 mod bucket;
+mod configured;
 mod dedup;
 mod doctor;
 mod door;
