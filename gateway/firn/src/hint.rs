@@ -96,9 +96,10 @@ fn of_bucket(code: &str, bucket: &str) -> Option<String> {
             )
         }
         "InvalidBucketName" => format!("{bucket:?} is no bucket's name: {}", of_code("InvalidBucketName")?),
-        // HEAD's answer has no words.
+        // HEAD's answer has no words, and a door of TLS refuses any name.
         "BadRequest" if objectstore::BucketName::parse(&bucket).is_err() => {
-            format!("{bucket:?} is no bucket's name: {}", of_code("InvalidBucketName")?)
+            let rule = of_code("InvalidBucketName")?;
+            format!("{bucket:?} is no bucket's name: {rule}; {}", of_code("BadRequest")?)
         }
         _ => of_code(code)?.to_owned(),
     })
