@@ -169,6 +169,8 @@ def test_rules_archive_firn_restores_and_the_copy_expires_within_a_rehearsals_da
     assert (done["state"], done["asked"], done["ready"], done["failed_count"]) == ("ended", 5, 5, 0)
     for key, body in bodies.items():
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+    foretold = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--dry-run").stdout)
+    assert (foretold["asked"], foretold["there"], foretold["bytes"]) == (0, 5, 0)
     again = json.loads(fresh.firn("--json", "restore", "-r", f"s3://{bucket}/models", "--days", "1", "--wait").stdout)
     assert (again["asked"], again["there"]) == (0, 5), "what is there for longer stays so"
     for _ in range(900):

@@ -61,6 +61,12 @@ impl fmt::Display for HoldName {
     }
 }
 
+/// A moment for people, in UTC.
+fn date(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .map_or_else(|_| "the end of time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 /// Why an archive is kept, or a hold not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Kept {
@@ -72,7 +78,8 @@ pub enum Kept {
     },
     /// It is too young.
     #[error(
-        "it is {days} days old by the compliance clock, and is kept for {least}; it can be deleted after {until_ms} (ms since 1970)"
+        "it is {days} days old by the compliance clock, and is kept for {least}; it can be deleted from {} on",
+        date(*until_ms)
     )]
     TooYoung {
         /// Its age.

@@ -131,6 +131,8 @@ fn holds_and_least_ages_keep_archives() {
         guard.judge_delete(T0, T0.plus(DAY * 29), DAY),
         Err(Kept::TooYoung { days: 29, least: 30, until_ms })
     );
+    let said = Kept::TooYoung { days: 0, least: 3, until_ms: 1_796_293_872_666 }.to_string();
+    assert!(said.ends_with("it can be deleted from 2026-12-03 10:31:12 UTC on"), "{said}");
     guard.judge_delete(T0, T0.plus(DAY * 30), DAY).unwrap();
     let held = guard.clone().hold(case.clone()).unwrap().hold(case.clone()).unwrap();
     assert_eq!(held.judge_delete(T0, T0.plus(DAY * 30), DAY), Err(Kept::Held { hold: case.clone() }));

@@ -221,6 +221,16 @@ impl Vaults {
         Ok(Upload { vaults: Arc::clone(self), vault, description, intake })
     }
 
+    /// Whether an archive could be deleted now; the error says what keeps it. One that is not there can't: `false`.
+    pub async fn may_delete(&self, account: AccountId, name: &VaultName, archive: ArchiveId) -> Result<bool> {
+        let vault = self.vault(account, name)?;
+        let snapshot = self.at(vault.home).await?;
+        let raw = snapshot.get(tables::of_archive(tables::ARCHIVES, archive)).await?;
+        let Some(raw) = raw else { return Ok(false) };
+        self.check_guard(&*snapshot, ArchiveRow::from_bytes(&raw)?.aged_from).await?;
+        Ok(true)
+    }
+
     /// Deletes an archive. One that is not there is deleted already: `false`.
     pub async fn delete_archive(
         &self,

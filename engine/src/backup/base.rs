@@ -104,7 +104,7 @@ impl Backup {
         let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
         let there = self.bases_there(life).await?;
         if let Err(error) = self.remove_leavings(life, &known, &there, &names).await {
-            tracing::warn!(%error, target = %self.target.describe(), "can't remove what a base that failed left; the next one will");
+            tracing::warn!(%error, place = %self.target.describe(), "can't remove what a base that failed left; the next one will");
         }
         for (name, path) in sources.into_iter().filter(|(name, _)| !known.contains(name)) {
             let open = move || fs::File::open(&path).map_err(|error| Error::io("open", &path, error));
@@ -125,7 +125,7 @@ impl Backup {
         .await?;
         let plain = io::Cursor::new(manifest.encode()?);
         self.put_sealed(&life.base_name(version), Arc::clone(&recipient), || Ok(plain)).await?;
-        tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
+        tracing::info!(version, files = manifest.files.len(), place = %self.target.describe(), "backup base complete");
         self.progress.based(version, (self.clock.now(), self.clock.boottime()));
         if !Arc::ptr_eq(&recipient, &self.recipient.load_full()) {
             self.progress.base_wanted();

@@ -163,8 +163,8 @@ impl Backup {
                 let life = if let Some(life) = loaded {
                     // Nothing is put before this has answered.
                     if let Err(error) = self.target.tidy(&life.prefix()).await {
-                        let target = self.target.describe();
-                        tracing::warn!(%error, target, "can't remove what was put in part; the next start will");
+                        let place = self.target.describe();
+                        tracing::warn!(%error, place, "can't remove what was put in part; the next start will");
                     }
                     life
                 } else {
@@ -196,7 +196,7 @@ impl Backup {
         tracing::warn!(
             there,
             here,
-            target,
+            place = target,
             "the backup holds versions that this catalog does not have: they stay there, and a new life of the backup begins"
         );
         Ok(true)

@@ -58,7 +58,7 @@ impl LogWorker {
         let name = life.base_name(base);
         if self.backup.target.list(&name).await?.is_empty() {
             let why = format!("base {base} is no longer there: another one is being written");
-            tracing::warn!(base, target = %self.backup.target.describe(), "the newest base of the backup is gone: writing another");
+            tracing::warn!(base, place = %self.backup.target.describe(), "the newest base of the backup is gone: writing another");
             self.backup.progress.base_lost(why);
             return Ok(false);
         }

@@ -186,10 +186,20 @@ impl Client {
     ) -> Result<()> {
         let Some(signer) = &self.inner.signer else { return Ok(()) };
         let signer = Signer { service: service.to_owned(), ..signer.clone() };
-        signer
-            .sign(parts, payload_hash(body), self.transport().clock().now())
-            .map(drop)
-            .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
+        let refused = |error: &dyn std::fmt::Display| Error::Invalid(format!("sign the request: {error}"));
+        // Every service but S3 signs the path encoded once more.
+        let sent = parts.uri.clone();
+        if sent.path().contains('%') {
+            let query = sent.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let path = format!("{}{query}", sent.path().replace('%', "%25"));
+            let mut encoded = sent.clone().into_parts();
+            encoded.path_and_query =
+                Some(path.parse().map_err(|error: http::uri::InvalidUri| refused(&error))?);
+            parts.uri = http::Uri::from_parts(encoded).map_err(|error| refused(&error))?;
+        }
+        let signed = signer.sign(parts, payload_hash(body), self.transport().clock().now());
+        parts.uri = sent;
+        signed.map(drop).map_err(|error| refused(&error))
     }
 
     /// Signs a request whose body is proven by a checksum among its headers.

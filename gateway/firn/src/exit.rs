@@ -10,7 +10,7 @@
 //! | 5 | denied |
 //! | 6 | archived: ask for a restore first |
 //! | 7 | integrity: bytes are not those that were stored |
-//! | 8 | conflict: it exists already, is not empty, or changed meanwhile |
+//! | 8 | conflict: it exists already, is in use, is not empty, or changed meanwhile |
 //! | 130 | interrupted |
 
 pub(crate) use crate::hint::of as hint;
@@ -27,7 +27,7 @@ Exit codes:
   5    denied
   6    archived: ask for a restore first
   7    integrity: bytes are not those that were stored
-  8    conflict: it exists already, is not empty, or changed meanwhile
+  8    conflict: it exists already, is in use, is not empty, or changed meanwhile
   130  interrupted";
 
 /// How the process ends.
@@ -107,7 +107,7 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
                 .downcast_ref::<Failure>()
                 .map(|failure| failure.exit)
                 .or_else(|| cause.downcast_ref::<client::Error>().map(|error| of_client(error.kind())))
-                .or_else(|| cause.downcast_ref::<engine::Error>().map(|error| of_engine(error.kind())))
+                .or_else(|| cause.downcast_ref::<engine::Error>().map(of_engine_error))
                 .or_else(|| cause.downcast_ref::<std::io::Error>().map(|error| of_io(error.kind())))
         })
         .unwrap_or(Exit::Error)
@@ -122,6 +122,14 @@ pub(crate) const fn of_client(kind: client::ErrorKind) -> Exit {
         client::ErrorKind::Integrity => Exit::Integrity,
         client::ErrorKind::Invalid => Exit::Usage,
         client::ErrorKind::Unavailable => Exit::Error,
+    }
+}
+
+fn of_engine_error(error: &engine::Error) -> Exit {
+    match error {
+        // What is there forbids it; the engine itself may try again.
+        engine::Error::InUse { .. } => Exit::Conflict,
+        error => of_engine(error.kind()),
     }
 }
 
@@ -153,6 +161,8 @@ mod tests {
         assert_eq!(of(&anyhow::Error::from(missing).context("read a file")), Exit::NotFound);
         assert_eq!(of(&anyhow::Error::from(Failure::new(Exit::Partial, "2 of 3 failed"))), Exit::Partial);
         assert_eq!(of(&anyhow::anyhow!("something")), Exit::Error);
+        let held = engine::Error::InUse { path: "/d".into(), pid: "1".to_owned() };
+        assert_eq!(of(&anyhow::Error::from(held).context("open")), Exit::Conflict);
     }
 
     #[test]

@@ -66,9 +66,21 @@ fn of_s3(error: &Error) -> Option<String> {
         Error::Service(error) if matches!(error.code.as_str(), "AccessDenied" | "AccessDeniedException") => {
             of_denied(error)
         }
+        Error::Service(error) if let Some(region) = expected_region(error) => {
+            format!("sign for that region: --region {region}, or AWS_REGION={region}")
+        }
         Error::Service(error) if let Some(bucket) = &error.bucket => of_bucket(&error.code, bucket)?,
         error => of_code(error.code()?)?.to_owned(),
     })
+}
+
+/// The region that a refusal says it wants.
+fn expected_region(error: &client::ServiceError) -> Option<&str> {
+    let (_, region) = error.message.split_once("expecting '")?;
+    let region = region.split('\'').next()?;
+    let is_one = !region.is_empty()
+        && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    Some(region).filter(|_| is_one && error.message.contains("region"))
 }
 
 /// The same step where the bucket is known.
@@ -83,7 +95,12 @@ fn of_bucket(code: &str, bucket: &str) -> Option<String> {
                 "see what is in it: firn ls --versions {place}; remove all of it: firn rb --force {place}"
             )
         }
-        "InvalidBucketName" => format!("{bucket:?} is no bucket's name: {}", of_code(code)?),
+        "InvalidBucketName" => format!("{bucket:?} is no bucket's name: {}", of_code("InvalidBucketName")?),
+        // HEAD's answer has no words, and a door of TLS refuses any name.
+        "BadRequest" if objectstore::BucketName::parse(&bucket).is_err() => {
+            let rule = of_code("InvalidBucketName")?;
+            format!("{bucket:?} is no bucket's name: {rule}; {}", of_code("BadRequest")?)
+        }
         _ => of_code(code)?.to_owned(),
     })
 }
@@ -139,7 +156,11 @@ fn of_admin(error: &Error) -> Option<String> {
                 .to_owned()
         }
         // The door says what is wrong.
-        error if error.code() == Some("BadRequest") => return None,
+        Error::Service(said) if said.code == "BadRequest" => {
+            let steps = [("accept the bucket name", "InvalidBucketName"), ("read the version id", "NoSuchVersion")];
+            let (_, code) = steps.into_iter().find(|(what, _)| said.message.contains(what))?;
+            of_code(code)?.to_owned()
+        }
         error => of_code(error.code()?)?.to_owned(),
     })
 }
@@ -243,6 +264,33 @@ mod tests {
         assert!(unsaid.contains("firn policy attach") && unsaid.contains("firn env"), "{unsaid}");
         assert!(denied(None, true).starts_with("set the credentials"));
         assert!(refused("SignatureDoesNotMatch", "").starts_with("set the credentials"));
+    }
+
+    #[test]
+    fn a_name_that_is_none_and_a_region_of_anothers_have_their_step() {
+        let said = |operation, code: &str, message: &str, bucket: Option<&str>| {
+            let error = ServiceError {
+                operation,
+                status: 400,
+                code: code.to_owned(),
+                message: message.to_owned(),
+                bucket: bucket.map(str::to_owned),
+                ..ServiceError::default()
+            };
+            of(&Error::Service(Box::new(error)).into())
+        };
+        let wordless = "the endpoint answered with status 400";
+        let head = |bucket| said("HeadObject", "BadRequest", wordless, Some(bucket)).unwrap();
+        assert!(head("b").contains("3 to 63"), "{}", head("b"));
+        assert!(head("good-name").contains("TLS"), "{}", head("good-name"));
+        let admin = |message| said(Admin::OPERATION, "BadRequest", message, None);
+        assert!(admin("accept the bucket name: 3 to 63").unwrap().contains("3 to 63"));
+        assert!(admin("read the version id").unwrap().contains("firn ls --versions"));
+        assert_eq!(admin("read the request: no"), None);
+        let region = "The authorization header is malformed; the region 'eu' is wrong; expecting 'us-east-1'";
+        let hint = said("ListBuckets", "AuthorizationHeaderMalformed", region, None).unwrap();
+        assert!(hint.contains("--region us-east-1"), "{hint}");
+        assert_eq!(said("ListBuckets", "AuthorizationHeaderMalformed", "expecting 'x y'", None), None);
     }
 
     #[test]

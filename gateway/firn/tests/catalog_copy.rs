@@ -201,7 +201,7 @@ fn a_data_directory_lost_under_load_comes_back_from_a_zone_with_all_that_was_ack
     assert!(said["zone"] == "a" && said["loss_to_accept"] == true, "{said}");
     assert_eq!(fs::metadata(disks.path("system")).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(keys() == keys_before, "the same keys");
-    assert_eq!(disks.recover("a").code, 2, "an appliance is there now");
+    assert_eq!(disks.recover("a").code, 8, "an appliance is there now");
     let unasked = disks.refused(&[]);
     assert!(unasked.code == CONFLICT && unasked.err.contains("--accept-loss"), "{unasked:?}");
     assert_eq!(disks.marks(&["a", "b"]), marks, "what is refused has taken nothing over");
@@ -304,7 +304,7 @@ fn two_that_part_and_come_back_in_the_wrong_order_are_refused() {
     // What lies there is somebody's, unless a recovery that was cut off says that it was its own.
     fs::create_dir_all(disks.path("system/catalog/rows")).unwrap();
     let over = disks.recover("a");
-    assert!(over.code == 2 && over.err.contains("a catalog whose firn.json is gone"), "{over:?}");
+    assert!(over.code == 8 && over.err.contains("a catalog whose firn.json is gone"), "{over:?}");
     assert!(disks.path("system/catalog/rows").exists());
     fs::write(disks.path("system/recovering"), "").unwrap();
     let recovered = disks.recover("a");

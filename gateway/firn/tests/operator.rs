@@ -111,6 +111,9 @@ fn doctor_has_a_line_for_each_disk_and_for_the_backup() {
     assert!(gone[0]["fix"].as_str().unwrap().contains("bring directory"), "{gone:?}");
     assert_eq!(appliance.run(&["doctor", dir]).code, 1);
     appliance.kill();
+    let log = fs::read_to_string(data.with_extension("log")).unwrap();
+    let line = log.lines().find(|line| line.contains("backup base complete")).expect("it is logged");
+    assert!(line.matches("\"target\":").count() == 1 && line.contains("\"place\":\"directory "), "{line}");
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn a_directory_in_use_or_newer_is_refused() {
     let (_root, appliance) = start();
     let dir = appliance.dir().to_str().unwrap().to_owned();
     let second = run(&["server", &dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    assert_eq!(second.code, 1);
+    assert_eq!(second.code, 8);
     assert!(second.err.contains("another firn (process "), "{second:?}");
     let path = appliance.dir().join("firn.json");
     assert_eq!(appliance.terminate(), 0);

@@ -92,7 +92,7 @@ impl ObjectStore {
         let failure = LogFailure { bucket, target, since, error };
         if self.access_logs.fails(source, failure.clone()) {
             let LogFailure { bucket, target, error, .. } = failure;
-            tracing::warn!(%bucket, %target, error, "failed to write an access log");
+            tracing::warn!(%bucket, into = %target, error, "failed to write an access log");
         }
     }
 

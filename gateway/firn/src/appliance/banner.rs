@@ -18,6 +18,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) debug_day: Option<Duration>,
     /// Where backups go, or what lets them.
     pub(crate) backup: Result<String, &'a str>,
+    /// Whether the Glacier door is open.
+    pub(crate) vaults: bool,
     /// Where the catalog's copy is, where one is wanted.
     pub(crate) copy: Option<String>,
     pub(crate) insecure: bool,
@@ -72,6 +74,11 @@ impl Banner<'_> {
         from_elsewhere(out, &self.doors.s3)?;
         writeln!(out, "    admin    on   {}  (token in {dir}/admin-token)", self.doors.admin.url)?;
         from_elsewhere(out, &self.doors.admin)?;
+        if self.vaults {
+            writeln!(out, "    vault    on   Glacier's API at {}, a preview", self.doors.s3.url)?;
+        } else {
+            writeln!(out, "    vault    off  set vault.enabled = true in a --config file, then restart")?;
+        }
         for door in ["console", "fuse", "nbd", "iscsi"] {
             writeln!(out, "    {door:9}off  not in this version")?;
         }
@@ -142,6 +149,7 @@ mod tests {
             free: Some(ByteCount::gib(79)),
             debug_day: None,
             backup: Err("set backup.target in a --config file, then restart"),
+            vaults: false,
             copy: None,
             insecure: false,
         }
@@ -170,6 +178,7 @@ mod tests {
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
             backup: Ok("directory /mnt/backup".to_owned()),
+            vaults: true,
             insecure: true,
             ..banner(&doors)
         };

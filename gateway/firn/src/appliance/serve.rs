@@ -269,6 +269,7 @@ fn say_hello(appliance: &Appliance, config: &Config, logging: &Logging, doors: &
             .as_ref()
             .map(|backup| backup.status().target)
             .ok_or(appliance.how_to_back_up()),
+        vaults: appliance.vaults.is_some(),
         copy: appliance.copying.banner(&appliance.blobs.zones(), &appliance.catalog.copy_status()),
         insecure: config.tls == TlsWish::Off
             && !(config.http.ip().is_loopback() && config.admin.ip().is_loopback()),

@@ -324,7 +324,8 @@ impl Facts {
                 })
             })
             .collect();
-        let why = if info.class.is_archived() && places.iter().any(|place| place["pool"] == "vault") {
+        let in_vault = info.class.is_archived() && places.iter().any(|place| place["pool"] == "vault");
+        let why = if in_vault {
             "the archived bytes lie in packs of the bucket's vault, each encrypted and with parity of its own, on one medium"
         } else if info.class.is_archived() {
             "archived bytes lie in the pool like any other: no vault holds them (vault.enabled), or not of this kind; what takes the pool takes \
@@ -350,7 +351,7 @@ impl Facts {
             },
             "copies": copies,
             "copies_whole": whole,
-            "why": format!("{why}; {}", self.why_so_many(inline, &info.class.to_string())),
+            "why": if in_vault { why.to_owned() } else { format!("{why}; {}", self.why_so_many(inline, &info.class.to_string())) },
             "places": places,
         }))
     }

@@ -95,6 +95,16 @@ pub(crate) const SERVER_VARIABLES: [&str; 8] = [
 pub(crate) const OTHER_VARIABLES: [&str; 5] =
     ["FIRN_DIR", "FIRN_CONFIG", "FIRN_ADMIN_URL", "FIRN_ADMIN_TOKEN_FILE", "FIRN_ADDRESSING_STYLE"];
 
+/// What comes sooner would keep the admin door busy with nothing else.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval < Duration::from_millis(100) {
+        Err(format!("{text} is less than 100ms"))
+    } else {
+        Ok(interval)
+    }
+}
+
 /// `firn top`.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
@@ -103,8 +113,8 @@ pub(crate) struct Top {
     /// Print once and end.
     #[arg(long)]
     pub(crate) once: bool,
-    /// How long between two looks.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    /// How long between two looks; 100ms at the least.
+    #[arg(long, value_name = "DURATION", value_parser = parse_interval, default_value = "2s")]
     pub(crate) interval: Duration,
 }
 

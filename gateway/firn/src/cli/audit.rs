@@ -92,7 +92,7 @@ pub(crate) struct AuditTail {
 #[derive(Debug, Args)]
 pub(crate) struct AuditVerify {
     /// Where a trail's files are: s3://BUCKET/PREFIX, or a directory with a copy of them.
-    #[arg(value_name = "PLACE", required_unless_present = "trail", conflicts_with = "trail")]
+    #[arg(value_name = "PLACE", conflicts_with = "trail")]
     pub(crate) place: Option<Location>,
     /// A trail, by its name or ARN: its own bucket and prefix.
     #[arg(long, value_name = "NAME")]

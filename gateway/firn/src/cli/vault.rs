@@ -99,7 +99,7 @@ pub(crate) struct VaultDelete {
     /// Delete all archives and give up all uploads of the vault, as far as locks and holds let them go; the vault stays.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Only say what would be deleted; locks, holds and policies are not asked.
+    /// Only say what would be deleted, and what locks, holds, least age and policies would keep.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// How many requests are under way at once.

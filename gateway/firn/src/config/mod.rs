@@ -210,11 +210,25 @@ fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {
         let line = at.map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         Failure::usage(format!("read the configuration {}, line {line}: {}", path.display(), why.trim()))
     };
-    let raw: Raw = toml::from_str(text).map_err(|error| refused(error.span(), error.message()))?;
+    let raw: Raw = toml::from_str(text).map_err(|error| refused(error.span(), &in_words(error.message().trim())))?;
     match raw.class.misplaced() {
         Some((at, why)) => Err(refused(Some(at), &why)),
         None => Ok(raw),
     }
+}
+
+/// What the reader calls by a type's name is a section of the file.
+fn in_words(said: &str) -> String {
+    let Some((before, after)) = said.split_once("expected struct ") else { return said.to_owned() };
+    let name = after.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let mut key = String::new();
+    for (at, c) in name.char_indices() {
+        if at > 0 && c.is_uppercase() {
+            key.push('-');
+        }
+        key.push(c.to_ascii_lowercase());
+    }
+    format!("{before}expected a section with keys of its own, [{key}]{}", &after[name.len()..])
 }
 
 fn bad(file: &Path, key: &str, why: &str) -> Failure {

@@ -209,7 +209,7 @@ fn a_pool_in_use_names_its_holder() {
     let take = || claim(&world.path("one"), &world.path("pool"), &marker, &world.entropy);
     let held = take().unwrap();
     let error = take().unwrap_err();
-    assert_eq!(exit::of(&error), Exit::Error, "as for a data directory in use");
+    assert_eq!(exit::of(&error), Exit::Conflict, "as for a data directory in use");
     assert!(format!("{error:#}").contains("using it"), "{error:#}");
     drop(held);
     drop(take().unwrap());

@@ -2,7 +2,7 @@
 //!
 //! The client gives an endpoint up after a bounded number of attempts that all its calls share (`client::Error::
 //! is_unreachable`): one such end of a job is enough. Where connections are made and come to nothing, as with a proxy whose
-//! server is gone, so many jobs in a row do it; so do jobs that find the disk here full. A bucket that is not there, or whose name is none,
+//! server is gone, so many jobs in a row do it; so do jobs that find the disk here, or the server's, full. A bucket that is not there, or whose name is none,
 //! is so for all of them. Where nothing but refusals for want of a right came, a hundred of them do it: a policy may allow some names and not those
 //! that come first. Any other error that the endpoint answered with is one job's own.
 
@@ -14,12 +14,17 @@ const IN_A_ROW: u32 = 10;
 /// Jobs that were refused for want of a right, none before that had another end.
 const DENIED: u32 = 100;
 
+/// How a server says that its disk is full.
+const FULL: &str = "StorageFull";
+
 /// What the ends of jobs say about the endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     unanswered: u32,
     /// Writes that found no room here.
     full: u32,
+    /// The same at the server's.
+    full_there: u32,
     denied: u32,
     /// The endpoint did something, or refused it for another reason.
     served: bool,
@@ -36,6 +41,9 @@ impl Outage {
         match said(error) {
             _ if Self::is_without_bucket(error) => ["the bucket is gone", "when it is back"],
             Some(error) if error.code() == Some("AccessDenied") => ["no more is allowed", "when it is"],
+            Some(error) if error.code() == Some(FULL) => {
+                ["the server's disk takes no more", "when it has room"]
+            }
             None if is_full(error) => ["the disk here takes no more", "when it has room"],
             _ => ["the endpoint is gone", "when it is back"],
         }
@@ -43,7 +51,7 @@ impl Outage {
 
     /// A job succeeded.
     pub(super) const fn succeeded(&mut self) {
-        (self.unanswered, self.full, self.served) = (0, 0, true);
+        (self.unanswered, self.full, self.full_there, self.served) = (0, 0, 0, true);
     }
 
     /// A job failed; whether all others would.
@@ -57,12 +65,17 @@ impl Outage {
                 self.unanswered = 0;
                 self.denied += 1;
             }
+            Some(error) if error.code() == Some(FULL) => {
+                (self.unanswered, self.served) = (0, true);
+                self.full_there += 1;
+            }
             Some(_) => (self.unanswered, self.served) = (0, true),
             None if is_full(error) => self.full += 1,
             // A file that can't be read says nothing about the endpoint.
             None => {}
         }
-        self.unanswered >= IN_A_ROW || self.full >= IN_A_ROW || (!self.served && self.denied >= DENIED)
+        [self.unanswered, self.full, self.full_there].into_iter().any(|count| count >= IN_A_ROW)
+            || (!self.served && self.denied >= DENIED)
     }
 }
 
@@ -153,5 +166,18 @@ mod tests {
             assert_eq!(outage.failed(&full()), n == IN_A_ROW);
         }
         assert_eq!(Outage::why(&full())[0], "the disk here takes no more");
+    }
+
+    #[test]
+    fn a_servers_disk_that_is_full_ends_it_and_one_that_took_a_small_file_does_not() {
+        let mut outage = Outage::default();
+        for _ in 1..IN_A_ROW {
+            assert!(!outage.failed(&refused("StorageFull")));
+        }
+        outage.succeeded();
+        for n in 1..=IN_A_ROW {
+            assert_eq!(outage.failed(&refused("StorageFull")), n == IN_A_ROW);
+        }
+        assert_eq!(Outage::why(&refused("StorageFull"))[0], "the server's disk takes no more");
     }
 }

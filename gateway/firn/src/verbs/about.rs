@@ -1,7 +1,9 @@
 //! Verbs that say what firn is: version, completions, manual pages, the configuration.
 
+use super::configured::{Issuers, Reached, RemotePool, Topic, Vaults};
+use crate::backup::Destination;
 use crate::cli::{Cli, Completions, Config, Man, OTHER_VARIABLES, SERVER_VARIABLES, Verb};
-use crate::config::{self, LogFormat, TopicConfig, ZoneConfig};
+use crate::config::{self, LogFormat, ZoneConfig};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
@@ -96,12 +98,6 @@ struct ZoneReport {
 }
 
 #[derive(Debug, Serialize)]
-struct TopicReport {
-    name: String,
-    address: String,
-}
-
-#[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 struct ConfigReport {
     file: String,
@@ -131,10 +127,11 @@ struct ConfigReport {
     zones: Vec<ZoneReport>,
     /// A remote pool: its zone's name and its place.
     remote: Option<String>,
+    remote_pool: Option<RemotePool>,
     copies: Option<usize>,
     accepts_fewer_copies: bool,
     copies_catalog: bool,
-    topics: Vec<TopicReport>,
+    topics: Vec<Topic>,
     events_waiting_max: u64,
     access_logs_every_ms: u64,
     backup: Option<String>,
@@ -142,6 +139,10 @@ struct ConfigReport {
     currency: String,
     /// Classes whose price is not that of AWS's list.
     own_prices: Vec<&'static str>,
+    /// How an `s3://` target is reached.
+    backup_at: Option<Reached>,
+    vault: Option<Vaults>,
+    oidc: Issuers,
     log_level: String,
     log_format: &'static str,
 }
@@ -163,16 +164,26 @@ impl Report for ConfigReport {
         match (&self.backup, self.backup_every_ms) {
             (Some(target), Some(every)) => {
                 let every = show_duration(Duration::from_millis(every));
-                writeln!(out, "  backup        to {target}, a base every {every}")?;
+                write!(out, "  backup        to {target}, a base every {every}")?;
+                self.backup_at.as_ref().map_or(Ok(()), |at| write!(out, ", at {at}"))?;
+                writeln!(out)?;
             }
             _ => writeln!(out, "  backup        none")?,
         }
+        match &self.vault {
+            Some(vault) => writeln!(out, "  vault         {vault}")?,
+            None => writeln!(out, "  vault         off")?,
+        }
+        for medium in self.vault.iter().flat_map(|vault| &vault.media) {
+            writeln!(out, "  medium        {medium}")?;
+        }
         for topic in &self.topics {
-            writeln!(out, "  topic         {} to {}", topic.name, topic.address)?;
+            writeln!(out, "  topic         {topic}")?;
         }
         writeln!(out, "  events        at most {} wait", self.events_waiting_max)?;
         let every = show_duration(Duration::from_millis(self.access_logs_every_ms));
         writeln!(out, "  access logs   written every {every}")?;
+        writeln!(out, "  oidc          issuers are {}", self.oidc)?;
         let own = match self.own_prices.join(", ") {
             none if none.is_empty() => none,
             some => format!(", but for {some}"),
@@ -252,6 +263,9 @@ impl ConfigReport {
         if let Some(remote) = &self.remote {
             writeln!(out, "  remote pool   {remote}")?;
         }
+        if let Some(pool) = &self.remote_pool {
+            writeln!(out, "                {pool}")?;
+        }
         if self.zones.len() > 1 {
             let copies = self.copies.unwrap_or(2);
             let short = if self.accepts_fewer_copies { "accepted" } else { "refused" };
@@ -294,10 +308,6 @@ const fn format(format: LogFormat) -> &'static str {
         LogFormat::Json => "json",
         LogFormat::People => "people",
     }
-}
-
-fn topic_report(topic: &TopicConfig) -> TopicReport {
-    TopicReport { name: topic.name.to_string(), address: topic.address() }
 }
 
 fn zone_report(zone: ZoneConfig) -> ZoneReport {
@@ -357,9 +367,18 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
     let config = config::load(Some(file), &overrides(file)?)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     session.output.print(&ConfigReport {
-        file: file.display().to_string(),
         variables,
         unknown_variables: unknown_variables(names),
+        ..of(file, config)
+    })
+}
+
+/// What a configuration says.
+fn of(file: &Path, config: config::Config) -> ConfigReport {
+    ConfigReport {
+        file: file.display().to_string(),
+        variables: Vec::new(),
+        unknown_variables: Vec::new(),
         missing: missing(&config),
         memory_bytes: config::of_machine().map(ByteCount::get),
         region: config.region,
@@ -380,29 +399,39 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         copies: config.copies.count,
         accepts_fewer_copies: config.copies.short == Short::Accept,
         copies_catalog: config.copies.catalog,
-        remote: config.remote.map(|remote| {
+        remote: config.remote.as_ref().map(|remote| {
             let kept = if remote.keeps_local { ", beside local copies" } else { "" };
             format!("{} in s3://{}/{}{kept}", remote.name, remote.bucket, remote.prefix)
         }),
+        remote_pool: config.remote.map(RemotePool::from),
         zones: config.zones.into_iter().map(zone_report).collect(),
-        topics: config.events.topics.iter().map(topic_report).collect(),
+        topics: config.events.topics.iter().map(Topic::from).collect(),
         events_waiting_max: config.events.waiting_max,
         access_logs_every_ms: millis(config.access_logs.every),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
-        backup: config.backup.map(|plan| plan.destination.to_string()),
+        backup: config.backup.as_ref().map(|plan| plan.destination.to_string()),
+        backup_at: config.backup.and_then(|plan| match plan.destination {
+            Destination::S3 { access, .. } => Some(access.into()),
+            Destination::Directory(_) => None,
+        }),
+        vault: config.vaults.map(Vaults::from),
+        oidc: config.oidc.into(),
         own_prices: own_prices(&config.prices),
         currency: config.prices.currency,
         log_level: config.log.filter_on(false),
         log_format: format(config.log.format),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{page, script, unknown_variables};
+    use super::{of, page, script, unknown_variables};
     use crate::cli::Cli;
+    use crate::config::{self, Overrides};
+    use crate::report::render;
     use clap::{Command, CommandFactory, ValueEnum};
     use clap_complete::Shell;
+    use std::collections::BTreeSet;
 
     /// The verbs below a command, in words.
     fn verbs(command: &Command, above: &[String], found: &mut Vec<Vec<String>>) {
@@ -436,6 +465,176 @@ mod tests {
         assert!(zsh.starts_with("#compdef firn") && zsh.contains("--version-id"), "{zsh}");
         let fish = script(Shell::Fish).unwrap().text;
         assert!(fish.contains("complete -c firn") && fish.contains("-l version-id"), "{fish}");
+    }
+
+    /// Each key of the file as the reader knows it: `http.listen`.
+    fn keys() -> BTreeSet<String> {
+        let kebab = |name: &str| {
+            let name = name.trim_end_matches('_');
+            let parts = name.chars().enumerate().flat_map(|(at, c)| {
+                let dash = (at > 0 && c.is_uppercase()).then_some('-');
+                dash.into_iter().chain(c.to_lowercase()).map(|c| if c == '_' { '-' } else { c })
+            });
+            parts.collect::<String>()
+        };
+        let (mut section, mut keys) = (String::new(), BTreeSet::new());
+        for line in include_str!("../config/raw.rs").lines() {
+            if let Some(name) = line.strip_prefix("pub(super) struct ") {
+                section = kebab(name.split_whitespace().next().unwrap_or_default());
+            } else if let Some((name, kind)) =
+                line.strip_prefix("    pub(super) ").and_then(|line| line.split_once(": "))
+            {
+                match section.as_str() {
+                    "raw" if kind.starts_with("Option") => keys.insert(kebab(name)),
+                    "raw" => false,
+                    section => keys.insert(format!("{section}.{}", kebab(name))),
+                };
+            }
+        }
+        keys
+    }
+
+    /// A key, and two files that differ in it.
+    type Told = (&'static str, String, String);
+
+    /// A section, without the key and with it.
+    fn added(key: &'static str, section: &str, line: &str) -> Told {
+        (key, section.to_owned(), format!("{section}\n{line}\n"))
+    }
+
+    /// The same, with one value and with another.
+    fn changed(key: &'static str, text: &str, from: &str, to: &str) -> Told {
+        assert!(text.contains(from), "{key}");
+        (key, text.to_owned(), text.replacen(from, to, 1))
+    }
+
+    fn of_doors() -> Vec<Told> {
+        let given = "[tls]\ncertificate = \"/c.pem\"\nkey = \"/k.pem\"";
+        vec![
+            added("region", "", "region = \"eu-here-1\""),
+            added("new-bucket-ownership", "", "new-bucket-ownership = \"object-writer\""),
+            added("http.listen", "[http]", "listen = \"127.0.0.1:9100\""),
+            added("http.insecure", "[http]", "insecure = true"),
+            added("http.base-domains", "[http]", "base-domains = [\"s3.test\"]"),
+            added("http.website-domains", "[http]", "website-domains = [\"web.test\"]"),
+            added("http.legacy-form-signatures", "[http]", "legacy-form-signatures = true"),
+            added("http.connections", "[http]", "connections = 7"),
+            added("http.bodies", "[http]", "bodies = \"129MiB\""),
+            added("http.drain", "[http]", "drain = \"7s\""),
+            added("tls.self-signed", "[tls]", "self-signed = true"),
+            added("tls.names", "[tls]\nself-signed = true", "names = [\"nas.test\"]"),
+            changed("tls.certificate", given, "/c.pem", "/d.pem"),
+            changed("tls.key", given, "/k.pem", "/l.pem"),
+            added("admin.listen", "[admin]", "listen = \"127.0.0.1:9101\""),
+            added("events.waiting", "[events]", "waiting = 2000"),
+            added("access-logs.every", "[access-logs]", "every = \"7s\""),
+            added("log.level", "[log]", "level = \"warn\""),
+            added("log.format", "[log]", "format = \"json\""),
+        ]
+    }
+
+    fn of_topics() -> Vec<Told> {
+        let topic = "[[topic]]\nname = \"new\"\nurl = \"https://a.test/in\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
+        vec![
+            changed("topic.name", topic, "new", "old"),
+            changed("topic.url", topic, "a.test", "b.test"),
+            added("topic.allow-private", topic, "allow-private = true"),
+            added("topic.ca-file", topic, "ca-file = \"/ca.pem\""),
+            added("topic.timeout", topic, "timeout = \"7s\""),
+            added("topic.keep", topic, "keep = \"2h\""),
+        ]
+    }
+
+    fn of_bodies() -> Vec<Told> {
+        let zone = "[[zone]]\nname = \"a\"\ndirectory = \"/a\"";
+        let two = format!("{zone}\n[[zone]]\nname = \"b\"\ndirectory = \"/b\"");
+        let far =
+            format!("{zone}\n[[zone]]\nname = \"far\"\nkind = \"s3\"\nbucket = \"vault\"\nprefix = \"p\"");
+        let limit = format!("{far}\nupload-limit = [{{ hours = \"08-18\", bytes-per-second = \"20MiB\" }}]");
+        let in_far = |key, line| added(key, &far, line);
+        vec![
+            added("engine.cache", "[engine]", "cache = \"65MiB\""),
+            added("engine.segment", "[engine]", "segment = \"32MiB\""),
+            added("pool.directory", "[pool]", "directory = \"/p\""),
+            changed("zone.name", zone, "\"a\"", "\"z\""),
+            ("zone.kind", two.clone(), far.clone()),
+            changed("zone.directory", zone, "/a", "/z"),
+            changed("zone.directories", zone, "directory = \"/a\"", "directories = [\"/a\", \"/z\"]"),
+            changed("zone.bucket", &far, "vault", "other"),
+            changed("zone.prefix", &far, "\"p\"", "\"q\""),
+            in_far("zone.endpoint", "endpoint = \"https://s3.test\""),
+            in_far("zone.region", "region = \"eu-there-1\""),
+            in_far("zone.profile", "profile = \"far\""),
+            in_far("zone.credentials-file", "credentials-file = \"/keys\""),
+            in_far("zone.ca-bundle", "ca-bundle = \"/ca.pem\""),
+            in_far("zone.keep-local", "keep-local = true"),
+            in_far("zone.scrub", "scrub = true"),
+            in_far("zone.cache", "cache = \"65MiB\""),
+            in_far("zone.cache-directory", "cache-directory = \"/ssd\""),
+            ("zone.upload-limit", far.clone(), limit.clone()),
+            changed("upload-limit.hours", &limit, "08-18", "09-18"),
+            changed("upload-limit.bytes-per-second", &limit, "20MiB", "21MiB"),
+            added("copies.count", &two, "[copies]\ncount = 1"),
+            added("copies.short", &two, "[copies]\nshort = \"accept\""),
+            added("copies.catalog", &two, "[copies]\ncatalog = true"),
+        ]
+    }
+
+    fn of_backup_and_vaults() -> Vec<Told> {
+        let backup = "[backup]\ntarget = \"s3://b/p\"";
+        let vault = "[vault]\nenabled = true";
+        let oidc = "[oidc]";
+        let medium = format!("{vault}\n[[medium]]\nname = \"m1\"\npath = \"/m1\"");
+        vec![
+            changed("backup.target", backup, "s3://b/p", "s3://c/p"),
+            added("backup.every", backup, "every = \"7h\""),
+            added("backup.endpoint", backup, "endpoint = \"https://s3.test\""),
+            added("backup.profile", backup, "profile = \"far\""),
+            added("backup.credentials-file", backup, "credentials-file = \"/keys\""),
+            added("backup.ca-bundle", backup, "ca-bundle = \"/ca.pem\""),
+            changed("vault.enabled", vault, "true", "false"),
+            added("vault.pack", vault, "pack = \"7MiB\""),
+            added("vault.pack-after", vault, "pack-after = \"7m\""),
+            added("vault.free-per-day", vault, "free-per-day = \"7MiB\""),
+            added("vault.compact-above", vault, "compact-above = 7"),
+            added("vault.compact-a-day", vault, "compact-a-day = \"7GiB\""),
+            added("oidc.allow-private", oidc, "allow-private = true"),
+            added("oidc.ca-file", oidc, "ca-file = \"/ca.pem\""),
+            added("oidc.plain-http", oidc, "plain-http = [\"http://127.0.0.1:8080\"]"),
+            added("oidc.timeout", oidc, "timeout = \"7s\""),
+            added("medium.write-once", &medium, "write-once = true"),
+            changed("medium.name", &medium, "\"m1\"", "\"m2\""),
+            changed("medium.path", &medium, "/m1", "/m2"),
+            added("medium.kind", &medium, "kind = \"shelf\""),
+            added("medium.capacity", &medium, "capacity = \"7GiB\""),
+        ]
+    }
+
+    #[test]
+    fn config_check_shows_every_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("firn.toml");
+        let check = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let config = config::load(Some(&file), &Overrides::default())
+                .unwrap_or_else(|why| panic!("{text}: {why}"));
+            let report = of(&file, config);
+            [false, true].map(|json| {
+                let mut out = Vec::new();
+                render(&report, json, &mut out).unwrap();
+                out
+            })
+        };
+        let mut told = BTreeSet::new();
+        for (key, without, with) in [of_doors(), of_topics(), of_bodies(), of_backup_and_vaults()].concat() {
+            let ([people, json], [other_people, other_json]) = (check(&without), check(&with));
+            assert_ne!(people, other_people, "people are not told of {key}");
+            assert_ne!(json, other_json, "scripts are not told of {key}");
+            told.insert(key.to_owned());
+        }
+        // What signs is shown to nobody.
+        told.extend(["topic.secret", "topic.secret-file"].map(str::to_owned));
+        assert_eq!(told, keys());
     }
 
     #[test]

@@ -191,10 +191,16 @@ impl Report for RecoverReport {
     }
 }
 
-/// Makes the directory, for its owner alone, and takes its lock: an appliance that runs there without its marker is one still.
+/// The refusal of a directory that has an appliance.
+pub(super) fn there_already(dir: &Path) -> Failure {
+    let text = format!("recover into {}: an appliance is there already", dir.display());
+    Failure::new(Exit::Conflict, text).hint("name another directory")
+}
+
+/// Makes the directory, for its owner alone, and takes its lock: an appliance that runs there without its marker is one still. None: one is
+/// there.
 pub(super) fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
     if dir.join(MARKER).try_exists()? {
-        // It is refused for that.
         return Ok(None);
     }
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -224,6 +230,11 @@ fn explain(error: engine::Error, from: &str) -> anyhow::Error {
         engine::Error::NotFound { what, .. } if what.contains("complete backup") => {
             format!("--from is what backup.target names, and holds lives/: is {} that?", printable(from))
         }
+        engine::Error::Invalid(_) if text.starts_with("recover over ") => {
+            return Failure::new(Exit::Conflict, text)
+                .hint("name another directory, or move that one away")
+                .into();
+        }
         _ => return error.into(),
     };
     let exit = if matches!(error, engine::Error::Invalid(_)) { Exit::Usage } else { Exit::NotFound };
@@ -249,7 +260,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let was_there = args.dir.is_dir();
-    let lock = lock_new(&args.dir)?;
+    let Some(lock) = lock_new(&args.dir)? else { return Err(there_already(&args.dir).into()) };
     let recovered = match engine::backup::recover(
         target.as_ref(),
         (&keys, args.base, args.life.as_deref()),
@@ -261,9 +272,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
     {
         Ok(recovered) => recovered,
         Err(error) => {
-            if lock.is_some() {
-                leave(&args.dir, was_there);
-            }
+            leave(&args.dir, was_there);
             return Err(explain(error, &from));
         }
     };

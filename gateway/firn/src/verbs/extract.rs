@@ -1,7 +1,7 @@
 //! `cp --extract`: an archive becomes objects at the endpoint, in one request that sends it as it is.
 
 use crate::cli::{Cp, Location};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::{counted, printable};
@@ -15,6 +15,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+/// What is said of a file that is no tar, or only begins as one.
+const NO_TAR: [&str; 2] = ["a header whose checksum does not fit", "no end: it was cut off"];
 /// The largest report that is read: 10,000 lines of it are a few MiB.
 const REPORT_BYTES_MAX: usize = 32 << 20;
 
@@ -101,15 +103,23 @@ pub(super) async fn run(session: &Session, args: &Cp) -> anyhow::Result<Exit> {
     };
     let client = session.client()?;
     let key = format!("{prefix}{slash}{name}");
-    let told = client.put_archive(&target.bucket, &key, &archive, &options).await.with_context(|| {
-        // What refuses an archive speaks of an entry; this says which archive.
-        printable(&format!("take {} apart", path.display()))
-    })?;
+    let told = client.put_archive(&target.bucket, &key, &archive, &options).await;
+    let told = told.map_err(|error| refused(error, path))?;
     let entries = entries(&client, &target.bucket, &told).await?;
     let Extracted { objects, bytes, skipped, refused, report, has_end: end_mark, .. } = told;
     let bytes = ByteCount::new(bytes);
     let report = report.map(|key| format!("s3://{}/{key}", target.bucket));
     session.output.print(&ExtractReport { objects, bytes, skipped, refused, end_mark, report, entries })
+}
+
+/// What refuses an archive speaks of an entry; this says which archive, and what one is.
+fn refused(error: client::Error, path: &Path) -> anyhow::Error {
+    let (text, said) = (printable(&format!("take {} apart", path.display())), error.to_string());
+    if !NO_TAR.into_iter().any(|what| said.contains(what)) {
+        return anyhow::Error::from(error).context(text);
+    }
+    let hint = "is it a tar, plain, gzip or zstd? tar -czf FILE.tgz DIR makes one; a file goes as it is without --extract";
+    Failure::new(exit::of_client(error.kind()), text).hint(hint).caused_by(error).into()
 }
 
 fn open(path: &Path) -> anyhow::Result<Archive> {

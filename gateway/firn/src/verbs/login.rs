@@ -15,7 +15,11 @@ use crate::text::{printable, quote_sh};
 use client::EndpointFrom;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// How long a session lasts, at the least and at the most.
+const LASTS: (Duration, Duration) = (Duration::from_mins(15), Duration::from_hours(36));
 
 /// What signs in place of a key that lasts.
 #[derive(Serialize)]
@@ -55,6 +59,11 @@ pub(super) async fn run(session: &Session, verb: &Connected<Login>) -> anyhow::R
     let session = session.to(connection);
     let client = session.client()?;
     let tried = format!("sign in as {}", args.user);
+    if args.expires.is_some_and(|expires| !(LASTS.0..=LASTS.1).contains(&expires)) {
+        return Err(Failure::usage(format!("{tried}: a session lasts 15m to 36h"))
+            .hint("--expires 12h")
+            .into());
+    }
     if let Some(used) = session.used() {
         refuse_open(&tried, &used.url, used.from)?;
     }
@@ -113,7 +122,7 @@ fn refused(error: client::Error, tried: String, args: &Login) -> anyhow::Error {
             "choose another new password: aws iam get-account-password-policy has the rules"
         }
         Some("AccessDenied") => {
-            "try again; whoever administers the appliance can set another password: aws iam update-login-profile"
+            "try again; whoever administers the appliance can set another password: firn user password NAME"
         }
         _ => return error.into(),
     };

@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod backup;
 mod bucket;
+mod configured;
 mod cost;
 mod dedup;
 mod doctor;

@@ -248,7 +248,7 @@ pub(super) fn share(session: &Session, args: &Share) -> anyhow::Result<Exit> {
     let url = client.presign_get(&object, args.expires)?;
     let expires = json_time(Some(session.clock.now().plus(args.expires)));
     session.output.note(&format!(
-        "whoever has this link can read {} for {}",
+        "whoever has this link can read {} for {}, where it is there and you may read it: that was not looked at",
         printable(&args.object.target.to_string()),
         show_duration(args.expires)
     ));

@@ -7,7 +7,7 @@
 //! The zone is only read. Whether the lost directory went on without it nobody can know: the new one takes no commits until
 //! `firn server --accept-loss` says that this is accepted. A crash leaves a directory without `firn.json`, which the next try begins anew.
 
-use super::backup::{leave, lock_new};
+use super::backup::{leave, lock_new, there_already};
 use crate::directory::lies_in;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ATTACHED, CATALOG, MARKER, RECOVERING};
@@ -70,10 +70,7 @@ pub(super) async fn run(session: &Session, dir: &Path, zone: &Path) -> anyhow::R
         return Err(Failure::usage(text).hint("name a directory of its own, best on another disk").into());
     }
     let was_there = dir.is_dir();
-    let Some(lock) = lock_new(dir)? else {
-        let text = format!("recover into {}: an appliance is there already", dir.display());
-        return Err(Failure::usage(text).hint("name another directory").into());
-    };
+    let Some(lock) = lock_new(dir)? else { return Err(there_already(dir).into()) };
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let at = session.clock.now();
     let (into, from) = (dir.to_owned(), zone.join(CATALOG));
@@ -83,7 +80,7 @@ pub(super) async fn run(session: &Session, dir: &Path, zone: &Path) -> anyhow::R
             begin_anew(&into)?;
         } else if into.join(CATALOG).try_exists()? {
             let text = format!("recover over {}: it holds a catalog whose {MARKER} is gone", into.display());
-            return Err(Failure::usage(text)
+            return Err(Failure::new(Exit::Conflict, text)
                 .hint("recover into another directory, or move it away first")
                 .into());
         }

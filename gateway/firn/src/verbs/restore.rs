@@ -63,6 +63,20 @@ impl Restored {
     }
 }
 
+impl Restored {
+    /// Counts what would become of one, by what HEAD says of its restore. One that is under way may be asked for faster all the same.
+    fn would(&mut self, state: Option<&str>, size: u64) {
+        match state {
+            Some(state) if state.contains("ongoing-request=\"true\"") => self.under_way += 1,
+            Some(_) => self.there += 1,
+            None => {
+                self.asked += 1;
+                self.bytes += size;
+            }
+        }
+    }
+}
+
 impl Report for Restored {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         let failed = self.failed.iter().map(|failed| (&*failed.key, &*failed.error));
@@ -162,12 +176,11 @@ async fn one(
         let hint = format!("read it: firn cp {} .", quote_sh(&target.to_string()));
         return Err(Failure::new(Exit::Usage, text).hint(hint).into());
     }
-    restored.bytes = head.size;
     if args.dry_run {
-        restored.asked = 1;
+        restored.would(head.restore.as_deref(), head.size);
         return Ok(());
     }
-    ask(client, object, args, restored).await?;
+    ask(client, (object, head.size), args, restored).await?;
     waits.push_back(key.to_owned());
     Ok(())
 }
@@ -187,13 +200,16 @@ async fn below(
                 restored.not_archived += 1;
                 continue;
             }
-            restored.bytes += entry.size;
+            let object = ObjectRef::latest(&target.bucket, &entry.key);
             if args.dry_run {
-                restored.asked += 1;
+                match client.head_object(&object).await {
+                    Ok(head) => restored.would(head.restore.as_deref(), entry.size),
+                    Err(error) if error.is_unreachable() => return Err(error.into()),
+                    Err(error) => restored.fail(&entry.key, &error),
+                }
                 continue;
             }
-            let object = ObjectRef::latest(&target.bucket, &entry.key);
-            match ask(client, object, args, restored).await {
+            match ask(client, (object, entry.size), args, restored).await {
                 Ok(()) if args.wait => waits.push_back(entry.key),
                 Ok(()) => {}
                 Err(error) if error.is_unreachable() => return Err(error.into()),
@@ -213,12 +229,15 @@ async fn below(
 
 async fn ask(
     client: &Client,
-    object: ObjectRef<'_>,
+    (object, size): (ObjectRef<'_>, u64),
     args: &Restore,
     restored: &mut Restored,
 ) -> client::Result<()> {
     match client.restore_object(object, args.days, args.tier.name()).await {
-        Ok(RestoreAnswer::Begun) => restored.asked += 1,
+        Ok(RestoreAnswer::Begun) => {
+            restored.asked += 1;
+            restored.bytes += size;
+        }
         Ok(RestoreAnswer::There) => restored.there += 1,
         Err(error) if error.code() == Some("RestoreAlreadyInProgress") => restored.under_way += 1,
         Err(error) => return Err(error),

@@ -168,7 +168,13 @@ async fn single(
     let client = session.client()?;
     match (source, target) {
         (Location::Stream, Location::S3(uri)) => {
-            let key = uri.require_key()?;
+            let key = uri.require_key().map_err(|failure| {
+                let slash = if uri.key.is_empty() || uri.key.ends_with('/') { "" } else { "/" };
+                failure.hint(format!(
+                    "what comes on stdin has no name: firn cp - s3://{}/{}{slash}NAME",
+                    uri.bucket, uri.key
+                ))
+            })?;
             let runner = runner(session, client, settings);
             session.output.print(&stream_in(runner, &uri.bucket, key).await?)
         }

@@ -77,17 +77,24 @@ fn config_check_shows_what_the_server_would_run_with_and_what_it_did_not_look_at
 }
 
 #[test]
-fn config_check_shows_every_key() {
+fn config_check_tells_people_and_scripts_what_the_file_says() {
     let root = tempfile::tempdir().unwrap();
     let config = root.path().join("firn.toml");
     let text = "new-bucket-ownership = \"object-writer\"\n[http]\nwebsite-domains = [\"web.test\"]\n\
-        legacy-form-signatures = true\n[events]\nwaiting = 2000\n[access-logs]\nevery = \"7s\"\n[log]\nformat = \"json\"\n";
+        legacy-form-signatures = true\n[events]\nwaiting = 2000\n[access-logs]\nevery = \"7s\"\n[log]\nformat = \"json\"\n\
+        [vault]\nenabled = true\n[[medium]]\nname = \"shelf-07\"\nkind = \"shelf\"\npath = \"/media/shelf-07\"\n";
     fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap();
     let people = run(&["config", "check", config]);
-    for said in
-        ["object-writer", "web.test", "legacy forms  taken", "at most 2000", "every 7s", "format json"]
-    {
+    for said in [
+        "object-writer",
+        "web.test",
+        "legacy forms  taken",
+        "at most 2000",
+        "every 7s",
+        "format json",
+        "shelf-07: shelf at /media/shelf-07",
+    ] {
         assert!(people.out.contains(said), "{said}: {people:?}");
     }
     let json = run(&["config", "check", config, "--json"]).json();
@@ -96,6 +103,7 @@ fn config_check_shows_every_key() {
     assert_eq!(json["legacy_form_signatures"], true);
     assert_eq!((&json["events_waiting_max"], &json["access_logs_every_ms"]), (&2000.into(), &7000.into()));
     assert_eq!(json["log_format"], "json");
+    assert_eq!(json["vault"]["media"][0]["name"], "shelf-07");
 }
 
 #[test]
@@ -226,6 +234,17 @@ fn a_wrong_name_is_not_taken_for_a_matter_of_tls() {
     let version = appliance.run(&["stat", "s3://words/k", "--version-id", "123"]);
     assert!(!version.err.contains("TLS"), "{version:?}");
     assert!(version.err.contains("firn ls --versions s3://words/k"), "{version:?}");
+    let short = appliance.run(&["restore", "s3://b/k"]);
+    assert!(short.code == 2 && short.err.contains("3 to 63"), "{short:?}");
+    let short = appliance.run(&["where", "s3://b/k"]);
+    assert!(
+        short.code == 2 && short.err.contains("beginning and ending with a letter or digit"),
+        "{short:?}"
+    );
+    let version = appliance.run(&["where", "s3://words/k", "--version-id", "zz"]);
+    assert!(version.err.contains("firn ls --versions"), "{version:?}");
+    let elsewhere = appliance.run(&["ls", "--region", "eu-there-1"]);
+    assert!(elsewhere.err.contains("--region us-east-1"), "{elsewhere:?}");
     let missing = appliance.run(&["where", "s3://words/nope"]);
     assert!(missing.code == 4 && missing.err.contains("firn ls s3://words/"), "{missing:?}");
 }

@@ -64,6 +64,6 @@ fn a_copy_of_a_running_appliance_is_kept_from_its_pool() {
         "127.0.0.1:0",
     ];
     let refused = run(&second);
-    assert!(refused.code == 1 && refused.err.contains("using it"), "{refused:?}");
+    assert!(refused.code == 8 && refused.err.contains("using it"), "{refused:?}");
     assert_eq!(original.terminate(), 0);
 }

@@ -107,7 +107,7 @@ fn what_can_not_be_verified_ends_as_documented() {
         let ran = appliance.run(args);
         assert!(ran.code == code && ran.err.contains(said), "{args:?}: {ran:?}");
     };
-    says(&["audit", "verify"], 2, "PLACE");
+    says(&["audit", "verify"], 2, "--trail NAME");
     says(&["audit", "verify", "--trail", "none-such"], 4, "aws cloudtrail list-trails");
     says(&["audit", "verify", "s3://none"], 4, "--enable-log-file-validation");
     says(&["audit", "keys"], 4, "--enable-log-file-validation");

@@ -62,7 +62,7 @@ fn what_is_no_archive_is_refused_and_nothing_is_stored() {
     let file = file.to_str().unwrap();
     let refused = appliance.run(&["cp", "--extract", file, "s3://none/"]);
     assert_eq!(refused.code, 2, "{}", refused.err);
-    assert!(refused.err.contains("archive"), "{}", refused.err);
+    assert!(refused.err.contains("archive") && refused.err.contains("tar -czf"), "{}", refused.err);
     for wrong in [
         &["cp", "--extract", "s3://none/a", "s3://none/b"][..],
         &["cp", "--extract", "-", "s3://none/"],

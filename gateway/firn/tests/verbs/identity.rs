@@ -40,6 +40,10 @@ fn a_user_is_let_in_and_put_out_by_verbs_alone() {
 
     let id = key["access_key_id"].as_str().unwrap();
     assert!(appliance.ok(&["key", "ls", "--user", "ann"]).out.contains(id));
+    let own = appliance.ok(&["key", "ls"]).out;
+    assert!(own.starts_with("unknown ") && own.contains("(root)"), "{own}");
+    let own = appliance.ok(&["key", "ls", "--json"]).json();
+    assert!(own[0]["access_key_id"].is_string() && own[0]["created"].is_null(), "{own}");
     appliance.ok(&["key", "disable", id, "--user", "ann"]);
     assert_eq!(run_as(&appliance, &key, &["ls"]).code, 5);
     appliance.ok(&["key", "enable", id, "--user", "ann"]);

@@ -58,6 +58,26 @@ fn a_key_is_made_named_rotated_put_away_and_kept_by_verbs_alone() {
     appliance.ok(&["kms", "alias", "rm", "alias/macs"]);
     let gone = appliance.run(&["kms", "describe", "alias/macs"]);
     assert!(gone.code == 4 && gone.err.contains("firn kms ls"), "{gone:?}");
+    assert_eq!(gone.err.matches("DescribeKey").count(), 1, "{gone:?}");
+}
+
+#[test]
+fn an_alias_that_can_not_be_makes_no_key() {
+    let (_root, appliance) = start();
+    let create = |alias: &str| appliance.run(&["kms", "create", "--alias", alias]);
+    for (alias, next) in
+        [("photos", "alias/photos"), ("alias/", "alias/NAME"), ("alias/aws/s3", "alias/NAME")]
+    {
+        let refused = create(alias);
+        assert!(refused.code == 2 && refused.err.contains(next), "{alias}: {refused:?}");
+    }
+    let refused = appliance.run(&["kms", "alias", "create", "photos", "KEY"]);
+    assert!(refused.code == 2 && refused.err.contains("alias/photos"), "{refused:?}");
+    assert_eq!(appliance.ok(&["kms", "ls"]).out, "no keys\n");
+    assert_eq!(create("alias/photos").code, 0);
+    let taken = create("alias/photos");
+    assert!(taken.code == 8 && taken.err.contains("firn kms alias update alias/photos"), "{taken:?}");
+    assert_eq!(appliance.ok(&["kms", "ls"]).out.lines().count(), 1);
 }
 
 #[test]

@@ -214,10 +214,40 @@ fn what_was_done_is_said_in_the_words_of_what_was_asked() {
     says(&back, 0, &["removed 1 delete marker"], &["object"]);
     let cold = appliance.run(&["cp", file, "s3://words/c", "--storage-class", "FROSTY"]);
     says(&cold, 2, &["--storage-class FROSTY", "ONEZONE_IA", "DEEP_ARCHIVE"], &[]);
+    appliance.ok(&["cp", file, "s3://words/cold", "--storage-class", "GLACIER"]);
+    let restore = |more: &[&str]| {
+        let told = appliance.ok(&[&["restore", "s3://words/cold", "--json"][..], more].concat()).json();
+        ["asked", "bytes"].map(|name| told[name].as_u64().unwrap())
+    };
+    let size = fs::metadata(file).unwrap().len();
+    for more in [&["--dry-run"][..], &[]] {
+        assert_eq!(restore(more), [1, size], "{more:?}");
+    }
+    for more in [&["--dry-run"][..], &["-r", "--dry-run"], &[]] {
+        assert_eq!(restore(more), [0, 0], "{more:?}");
+    }
     let link = appliance.ok(&["share", "s3://words/b"]);
-    says(&link, 0, &["on this machine alone", "--endpoint"], &[]);
+    says(&link, 0, &["on this machine alone", "--endpoint", "that was not looked at"], &[]);
     let link = appliance.ok(&["share", "s3://words/b", "--endpoint", "http://192.0.2.7:9000"]);
     says(&link, 0, &["http://192.0.2.7:9000/words/b"], &["on this machine alone"]);
+}
+
+#[test]
+fn what_is_left_out_or_too_much_is_named_before_anything_is_asked() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://words"]);
+    says(&appliance.run(&["cp", "-", "s3://words"]), 2, &["firn cp - s3://words/NAME"], &[]);
+    says(&appliance.run(&["audit", "verify"]), 2, &["--trail NAME", "s3://BUCKET/PREFIX"], &[]);
+    says(&appliance.run(&["top", "--interval", "0s"]), 2, &["less than 100ms"], &[]);
+    says(&appliance.run(&["login", "ann", "--expires", "1m"]), 2, &["15m to 36h"], &["FirnSignIn"]);
+    let config = root.path().join("firn.toml");
+    fs::write(&config, "http = \"127.0.0.1:9000\"\n").unwrap();
+    says(
+        &run(&["config", "check", config.to_str().unwrap()]),
+        2,
+        &["a section with keys of its own, [http]"],
+        &["struct"],
+    );
 }
 
 #[test]

@@ -89,10 +89,21 @@ fn files_go_into_a_vault_and_come_back_and_what_keeps_them_is_told() {
     let kept = appliance.run(&["vault", "delete", "models", "--all", "--json"]);
     let told = kept.json();
     assert!(kept.code == 3 && told["failed_count"] == 2 && told["given_up"] == true, "{told}");
+    // A look without a change says the same.
+    let would = |args: &[&str]| {
+        let ran = appliance.run(&[&["vault", "delete", "models", "--dry-run", "--json"], args].concat());
+        let told = ran.json();
+        (ran.code, told["deleted"].as_u64().unwrap(), told["failed_count"].as_u64().unwrap())
+    };
+    assert_eq!(would(&["--all"]), (3, 0, 2), "held");
     hold(&["release", "models", "CASE-7"]);
+    assert_eq!(would(&["--all"]), (0, 2, 0));
     hold(&["age", "models", "30"]);
     let kept = appliance.run(&["vault", "delete", "models", &first]);
     assert!(kept.code == 3 && kept.out.contains("30"), "{kept:?}");
+    assert!(kept.out.contains(" UTC on") && !kept.out.contains("1970"), "{kept:?}");
+    assert_eq!(would(&["--all"]), (3, 0, 2), "too young");
+    assert_eq!(would(&[&first]), (3, 0, 1), "too young");
     assert!(hold(&["ls", "models"]).out.contains("archives are kept 30 days"));
     hold(&["age", "models", "0"]);
 
@@ -109,6 +120,7 @@ fn files_go_into_a_vault_and_come_back_and_what_keeps_them_is_told() {
     assert!(lock(&["show", "models"]).out.contains("DeleteArchive"));
     let kept = appliance.run(&["vault", "delete", "models", "--all"]);
     assert!(kept.code == 3, "the lock is on: {kept:?}");
+    assert_eq!(would(&["--all"]), (3, 0, 2), "the lock is on");
     lock(&["abort", "models"]);
 
     // Not empty, emptied, gone.
@@ -235,6 +247,9 @@ fn mistakes_about_vaults_name_the_next_step() {
     let refused = appliance.run(&["vault", "create", "s3://b"]);
     assert!(refused.code == 2 && refused.err.contains("without s3://"), "{refused:?}");
     appliance.ok(&["vault", "create", "v"]);
+    // The path is signed as the door reads it.
+    let missed = appliance.run(&["vault", "delete", "v", "a b%/ü"]);
+    assert!(missed.code == 3 && !missed.out.contains("Signature"), "{missed:?}");
     let missed = appliance.run(&["vault", "get", "v", &"0".repeat(32), "/nonexistent/file"]);
     assert!(missed.code == 4 && missed.err.contains("firn vault inventory"), "{missed:?}");
     let missed = appliance.run(&["vault", "hold", "release", "v", "CASE-1", "--dir", &dir]);

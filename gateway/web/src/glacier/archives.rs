@@ -56,6 +56,16 @@ pub(super) async fn delete(call: &Call) -> Result<Answer, GlacierError> {
     }
 }
 
+/// Whether it could be deleted, which nothing is changed by.
+pub(super) async fn judge(call: &Call) -> Result<Answer, GlacierError> {
+    let archive = Vaults::archive_id("archive", call.segment(3))?;
+    if call.vaults.may_delete(call.account, &call.vault()?, archive).await? {
+        Ok(nothing())
+    } else {
+        Err(GlacierError::not_found(format!("The archive ID was not found: {archive}")))
+    }
+}
+
 pub(super) async fn begin(call: &Call) -> Result<Answer, GlacierError> {
     let text = call.needed("x-amz-part-size")?;
     let size = text.parse().ok().and_then(|bytes| PartSize::new(bytes).ok());

@@ -3,7 +3,7 @@
 //! | path behind the account | methods |
 //! |---|---|
 //! | `vaults` · `vaults/V` | GET · PUT, GET, DELETE |
-//! | `vaults/V/archives` · `…/archives/A` | POST · DELETE |
+//! | `vaults/V/archives` · `…/archives/A` | POST · DELETE, GET (firn's own) |
 //! | `vaults/V/multipart-uploads` · `…/multipart-uploads/U` | POST, GET · PUT, POST, DELETE, GET |
 //! | `vaults/V/jobs` · `…/jobs/J` · `…/jobs/J/output` | POST, GET · GET · GET |
 //! | `vaults/V/access-policy` · `notification-configuration` | PUT, GET, DELETE |
@@ -146,6 +146,16 @@ pub(super) static ROWS: [Row; 33] = rows! {
     "PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None => done!(account::purchase);
 };
 
+/// firn's own, behind a path that Glacier answers nothing at: whether an archive could be deleted, by whoever may delete it.
+static JUDGED: Row = Row {
+    name: "GetArchiveDeletion",
+    method: "GET",
+    path: "vaults/*/archives/*",
+    query: None,
+    action: "glacier:DeleteArchive",
+    run: done!(archives::judge),
+};
+
 /// The actions of all of them.
 pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.action)
@@ -163,7 +173,7 @@ pub(super) fn find(method: &str, segments: &[String], query: Option<&str>) -> Op
             && row.method == method
             && row.query.is_none_or(|wanted| query == Some(wanted))
     };
-    ROWS.iter().find(matches)
+    ROWS.iter().chain([&JUDGED]).find(matches)
 }
 
 #[cfg(test)]
@@ -200,5 +210,7 @@ mod tests {
         let names: BTreeSet<&str> = ROWS.iter().map(|row| row.name).collect();
         assert_eq!(names.len(), 33);
         assert!(find("POST", &["vaults".into(), "v".into(), "tags".into()], None).is_none());
+        let judged = find("GET", &["vaults", "v", "archives", "a"].map(str::to_owned), None).unwrap();
+        assert_eq!((judged.about(), judged.action), (About::Archive, "glacier:DeleteArchive"));
     }
 }

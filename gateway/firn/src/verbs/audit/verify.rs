@@ -236,6 +236,11 @@ pub(super) async fn run(session: &Session, args: &AuditVerify) -> anyhow::Result
             (Source::Bucket { client: session.client()?, bucket, prefix }, Span::default())
         }
         (None, Some(Location::Path(path))) => (Source::Directory(path.clone()), Span::default()),
+        (None, None) => {
+            return Err(Failure::usage("prove a trail's files: none are named")
+                .hint("a trail by its name: firn audit verify --trail NAME; or its place: firn audit verify s3://BUCKET/PREFIX, or a directory")
+                .into());
+        }
         (None, _) => {
             return Err(Failure::usage("prove what is on stdin: name a bucket or a directory").into());
         }

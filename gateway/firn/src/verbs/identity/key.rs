@@ -37,16 +37,21 @@ struct Listed {
     access_key_id: String,
     user: Option<String>,
     status: String,
-    created: String,
+    /// None where the appliance does not know it, as of the key that it was made with.
+    created: Option<String>,
 }
+
+/// What stands where a time is not known.
+const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 impl Row for Listed {
     const NONE: &'static str = "no access keys";
 
     fn line(&self, out: &mut dyn Write) -> io::Result<()> {
         let user = self.user.as_deref().unwrap_or("(root)");
-        let (created, id) = (printable(&self.created), printable(&self.access_key_id));
-        write!(out, "{created}  {id}  {:8}  {}", printable(&self.status), printable(user))
+        let created = self.created.as_deref().map_or_else(|| "unknown".to_owned(), printable);
+        let id = printable(&self.access_key_id);
+        write!(out, "{created:20}  {id}  {:8}  {}", printable(&self.status), printable(user))
     }
 }
 
@@ -65,7 +70,7 @@ async fn list(session: &Session, args: &KeyOf) -> anyhow::Result<Exit> {
             access_key_id: key.require("AccessKeyId")?.to_owned(),
             user: Some(text(key, "UserName")).filter(|name| !name.is_empty()),
             status: key.require("Status")?.to_lowercase(),
-            created: text(key, "CreateDate"),
+            created: Some(text(key, "CreateDate")).filter(|at| !at.is_empty() && at != NO_TIME),
         })
     };
     session.output.print(&Rows(all.iter().map(row).collect::<client::Result<_>>()?))

@@ -17,7 +17,7 @@ const PAGES_MAX: usize = 1_000;
 const DOCUMENT_MAX: u64 = 256 << 10;
 
 /// A refusal, with the next step where there is one.
-fn refused(error: client::Error, operation: &str) -> anyhow::Error {
+fn refused(error: client::Error) -> anyhow::Error {
     let step = match error.code() {
         Some("NotFoundException") => "see which there are: firn kms ls",
         Some("DisabledException") => "let it be used again: firn kms enable KEY",
@@ -26,7 +26,8 @@ fn refused(error: client::Error, operation: &str) -> anyhow::Error {
         }
         _ => return error.into(),
     };
-    Failure::new(exit::of_client(error.kind()), format!("do {operation}")).hint(step).caused_by(error).into()
+    // Its text begins with the operation.
+    Failure::new(exit::of_client(error.kind()), error.to_string()).hint(step).into()
 }
 
 /// Asks for an operation; its answer has these members.
@@ -37,7 +38,7 @@ pub(super) async fn ask(
     members: &[&str],
 ) -> anyhow::Result<Value> {
     let answer = client.json(JsonService::KMS, operation, body, members).await;
-    answer.map(|answer| answer.body).map_err(|error| refused(error, operation))
+    answer.map(|answer| answer.body).map_err(refused)
 }
 
 /// Asks for an operation that answers nothing.

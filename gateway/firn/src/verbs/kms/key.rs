@@ -2,17 +2,20 @@
 
 use super::ask::{Changed, all, ask, document, key_id, tell};
 use crate::cli::{KmsAliasName, KmsCreation, KmsDeletion, KmsKey, KmsNewAlias, KmsNewPolicy, KmsRotation};
-use crate::exit::Exit;
+use crate::exit::{self, Exit, Failure};
 use crate::report::Report;
 use crate::report::rows::{Row, Rows};
 use crate::report::time::{json_time, of_seconds};
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{printable, quote_sh};
 use client::{Client, ErrorKind};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
+
+/// Bytes of the longest alias.
+const ALIAS_MAX: usize = 256;
 
 /// A key. What who asks may not know is left out.
 #[expect(clippy::struct_field_names, reason = "as scripts know it")]
@@ -135,8 +138,44 @@ pub(super) async fn describe(session: &Session, args: &KmsKey) -> anyhow::Result
     session.output.print(&Key::of(said, names))
 }
 
+/// Refuses what can be no alias.
+fn checked_alias(alias: &str) -> Result<(), Failure> {
+    let name = alias.strip_prefix("alias/").unwrap_or_default();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-');
+    if !name.is_empty() && alias.len() <= ALIAS_MAX && name.bytes().all(fits) && !name.starts_with("aws/") {
+        return Ok(());
+    }
+    let meant = alias.trim_start_matches("alias/").trim_start_matches('/');
+    let meant = if !meant.is_empty() && meant.bytes().all(fits) && !meant.starts_with("aws/") {
+        meant
+    } else {
+        "NAME"
+    };
+    let text = format!(
+        "name a key {}: an alias is alias/ and a-z, A-Z, 0-9, '/', '_' and '-', but for alias/aws/",
+        printable(alias)
+    );
+    Err(Failure::usage(text).hint(format!("name it alias/{meant}")))
+}
+
+/// The same of what means a key already. Asked before a key is made that nobody would know of.
+async fn refuse_alias(client: &Client, alias: &str) -> anyhow::Result<()> {
+    checked_alias(alias)?;
+    let asked = ask(client, "DescribeKey", &json!({ "KeyId": alias }), &["KeyMetadata"]).await;
+    // Who may not look at that key is told by CreateAlias.
+    let Ok(answer) = asked else { return Ok(()) };
+    let key = answer["KeyMetadata"]["KeyId"].as_str().map(printable).unwrap_or_default();
+    let text = format!("make a key of the alias {alias}: it means the key {key} already");
+    Err(Failure::new(Exit::Conflict, text)
+        .hint(format!("have it mean another key: firn kms alias update {alias} KEY"))
+        .into())
+}
+
 pub(super) async fn create(session: &Session, args: &KmsCreation) -> anyhow::Result<Exit> {
     let client = session.client()?;
+    if let Some(alias) = &args.alias {
+        refuse_alias(&client, alias).await?;
+    }
     let policy = args.policy.as_deref().map(document).transpose()?;
     let mut body = json!({});
     for (name, value) in [
@@ -157,7 +196,10 @@ pub(super) async fn create(session: &Session, args: &KmsCreation) -> anyhow::Res
         Some(alias) => {
             let named = tell(&client, "CreateAlias", &json!({ "AliasName": alias, "TargetKeyId": id })).await;
             // The key is there all the same: who asked has to know which.
-            named.map_err(|error| error.context(format!("give the new key {id} its alias")))?;
+            named.map_err(|error| {
+                let failure = Failure::new(exit::of(&error), format!("give the new key {id} its alias"));
+                failure.hint(format!("firn kms alias create {} {id}", quote_sh(alias))).caused_by(error)
+            })?;
             changed.about.insert("alias", alias.clone());
         }
         None => changed.next = Some(format!("firn kms alias create alias/NAME {id}")),
@@ -166,6 +208,7 @@ pub(super) async fn create(session: &Session, args: &KmsCreation) -> anyhow::Res
 }
 
 pub(super) async fn alias(session: &Session, args: &KmsNewAlias, is_new: bool) -> anyhow::Result<Exit> {
+    checked_alias(&args.alias)?;
     let client = session.client()?;
     let key = key_id(&client, &args.of.key).await?;
     let operation = if is_new { "CreateAlias" } else { "UpdateAlias" };

@@ -38,6 +38,8 @@ struct Emptied {
     failed: Vec<Refused>,
     /// All that was asked for was refused, so that the rest was not asked for.
     given_up: bool,
+    /// Of a dry run: the endpoint does not say what keeps archives.
+    unasked: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +77,14 @@ impl Report for Emptied {
             write!(out, ", {gave_up} {}", counted(self.uploads_given_up, "upload", "uploads"))?;
         }
         if self.failed_count > 0 {
-            write!(out, ", {} failed", self.failed_count)?;
+            let kept = if self.dry_run { "would be kept" } else { "failed" };
+            write!(out, ", {} {kept}", self.failed_count)?;
+        }
+        if self.unasked {
+            write!(
+                out,
+                "; whether locks, holds and policies let them go was not asked: that endpoint can't say"
+            )?;
         }
         if self.given_up {
             write!(out, "; none could be deleted, so the others were not asked for")?;
@@ -131,9 +140,11 @@ async fn would(
         let wanted = page
             .iter()
             .filter(|archive| args.archives.is_empty() || missing.remove(archive.archive_id.as_str()));
-        for archive in wanted {
-            emptied.deleted += 1;
-            emptied.deleted_bytes += archive.size;
+        let wanted: Vec<_> = wanted.map(|archive| (archive.archive_id.as_str(), archive.size)).collect();
+        if args.all || !args.archives.is_empty() {
+            judge((client, vault), wanted, args.jobs.into(), emptied).await?;
+        } else {
+            emptied.deleted += wanted.len() as u64;
         }
     }
     for id in missing {
@@ -154,6 +165,40 @@ async fn would(
     }
     emptied.vault_deleted = true;
     Ok(())
+}
+
+/// Asks of each archive whether it could be deleted: by firn's own operation, which any other endpoint has not.
+async fn judge(
+    (client, vault): (&Client, &str),
+    wanted: Vec<(&str, u64)>,
+    at_once: usize,
+    emptied: &mut Emptied,
+) -> anyhow::Result<()> {
+    let unasked = emptied.unasked;
+    let asked = stream::iter(wanted.into_iter().map(|(id, size)| async move {
+        let call = GlacierCall::new("GetArchiveDeletion", Method::GET, &["vaults", vault, "archives", id]);
+        (id, size, if unasked { None } else { Some(client.glacier(&call).await) })
+    }));
+    let mut answers = asked.buffer_unordered(at_once);
+    while let Some((id, size, answer)) = answers.next().await {
+        match answer {
+            Some(Err(error)) if error.is_unreachable() => return Err(error.into()),
+            Some(Err(client::Error::Service(said))) if is_unknown(&said, id) => emptied.unasked = true,
+            Some(Err(error)) => {
+                emptied.refused(id, &error.to_string());
+                continue;
+            }
+            None | Some(Ok(_)) => {}
+        }
+        emptied.deleted += 1;
+        emptied.deleted_bytes += size;
+    }
+    Ok(())
+}
+
+/// Whether there is no such operation, rather than no such archive.
+fn is_unknown(said: &client::ServiceError, id: &str) -> bool {
+    !said.is_document || (matches!(said.status, 404 | 405 | 501) && !said.message.contains(id))
 }
 
 /// Ids of the uploads that are under way.
@@ -243,15 +288,17 @@ mod tests {
         let failed = vec![Refused { archive_id: "a1".to_owned(), error: "legal hold X keeps it".to_owned() }];
         let kept = Emptied { vault: vault(), failed_count: 3, failed, given_up: true, ..Emptied::default() };
         let whole = Emptied { vault: vault(), vault_deleted: true, ..Emptied::default() };
-        let would = Emptied {
+        let dry = || Emptied {
             vault: vault(),
             dry_run: true,
             deleted: 1,
             deleted_bytes: 1_024,
-            uploads_given_up: 2,
             ..Emptied::default()
         };
-        for report in [&gone, &kept, &whole, &would] {
+        let would = Emptied { uploads_given_up: 2, ..dry() };
+        let failed = vec![Refused { archive_id: "a2".to_owned(), error: "it is too young".to_owned() }];
+        let some = Emptied { failed_count: 1, failed, unasked: true, ..dry() };
+        for report in [&gone, &kept, &whole, &would, &some] {
             render(report, false, &mut text).unwrap();
         }
         assert_eq!([gone.exit(), kept.exit(), whole.exit()], [Exit::Ok, Exit::Partial, Exit::Ok]);
@@ -261,7 +308,10 @@ mod tests {
              a1: legal hold X keeps it\n\
              deleted 0 archives of vault v, 3 failed; none could be deleted, so the others were not asked for\n\
              deleted vault v\n\
-             nothing changed: would delete 1 archive of vault v (1.0 KiB), give up 2 uploads\n"
+             nothing changed: would delete 1 archive of vault v (1.0 KiB), give up 2 uploads\n\
+             a2: it is too young\n\
+             nothing changed: would delete 1 archive of vault v (1.0 KiB), 1 would be kept; whether locks, holds and policies let them go \
+             was not asked: that endpoint can't say\n"
         );
     }
 }
