@@ -33,6 +33,7 @@ pub mod remote;
 mod reserve;
 #[cfg(test)]
 mod small_disk;
+pub mod small_files;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod unit;

@@ -12,6 +12,7 @@ use super::manifest::{Attachment, FileEntry, Life, Manifest, Name};
 use super::{Backup, staging};
 use crate::blocking::blocking;
 use crate::catalog::Version;
+use crate::small_files::SmallFiles;
 use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,8 +111,8 @@ impl Backup {
             let open = move || fs::File::open(&path).map_err(|error| Error::io("open", &path, error));
             self.put_sealed(&name, Arc::clone(&recipient), open).await?;
         }
-        let (root, attached) = (self.root.clone(), self.attached.clone());
-        let attachments = blocking(move || attachments(&root, &attached)).await?;
+        let small = Arc::clone(&self.files);
+        let attachments = blocking(move || attachments(&small)).await?;
         let manifest = Manifest::new(version, self.clock.now(), files, attachments);
         // The index first: a base that prune does not know of could lose its files.
         let path = self.index_path();
@@ -220,24 +221,19 @@ impl Backup {
     }
 }
 
-/// The small files of the data directory `root` that go into a base; one that is not there is left out.
-fn attachments(root: &Path, names: &[String]) -> Result<Vec<Attachment>> {
+/// The mode of a small file that can't be looked at.
+const PRIVATE: u32 = 0o600;
+
+/// The small files of a data directory that go into a base; one that is not there is left out. No base is made where one of them can't be vouched for: it
+/// would take the place of one that has it.
+fn attachments(files: &SmallFiles) -> Result<Vec<Attachment>> {
     use std::os::unix::fs::PermissionsExt;
     let mut attachments = Vec::new();
-    for name in names {
-        let path = root.join(name);
-        match fs::read(&path) {
-            Ok(hex) => {
-                let meta = fs::metadata(&path).map_err(|error| Error::io("stat", &path, error))?;
-                attachments.push(Attachment {
-                    name: name.clone(),
-                    mode: meta.permissions().mode() & 0o777,
-                    hex,
-                });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("read", path, error)),
-        }
+    for name in files.names() {
+        let Some(bytes) = files.read(name)? else { continue };
+        let mode = fs::metadata(files.root().join(name))
+            .map_or(PRIVATE, |metadata| metadata.permissions().mode() & 0o777);
+        attachments.push(Attachment { name: name.clone(), mode, hex: bytes.to_vec() });
     }
     Ok(attachments)
 }

@@ -45,6 +45,7 @@ use crate::catalog::RocksCatalog;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::fault::{Faults, Point};
+use crate::small_files::SmallFiles;
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use manifest::Life;
@@ -74,10 +75,8 @@ const RECOVERED: &str = "recovered.json";
 
 /// What a [`Backup`] is made of.
 pub struct Parts {
-    /// The data directory, whose `attached` files go into every base.
-    pub root: PathBuf,
-    /// Names of the small files of the data directory that a recovered appliance needs: marker, master key, credentials.
-    pub attached: Vec<String>,
+    /// The small files of the data directory that a recovered appliance needs: marker, master key, credentials. They go into every base.
+    pub files: Arc<SmallFiles>,
     /// What is backed up.
     pub catalog: Arc<RocksCatalog>,
     /// Where to.
@@ -99,7 +98,7 @@ pub struct Backup {
     root: PathBuf,
     /// `root`/backup: staging, index.
     dir: PathBuf,
-    attached: Vec<String>,
+    files: Arc<SmallFiles>,
     catalog: Arc<RocksCatalog>,
     target: Arc<dyn Target>,
     recipient: ArcSwap<Recipient>,
@@ -115,16 +114,17 @@ pub struct Backup {
 impl Backup {
     /// Touches nothing but the data directory: a target that can't be reached now is no reason not to start.
     pub fn open(parts: Parts) -> Result<Arc<Self>> {
-        let dir = parts.root.join("backup");
+        let root = parts.files.root().to_owned();
+        let dir = root.join("backup");
         fs::create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
         staging::sweep(&dir)?;
         if parts.catalog.went_back() {
             end_life(&dir)?;
         }
         Ok(Arc::new(Self {
-            root: parts.root,
+            root,
             dir,
-            attached: parts.attached,
+            files: parts.files,
             catalog: parts.catalog,
             target: parts.target,
             recipient: ArcSwap::from_pointee(parts.recipient),

@@ -1,7 +1,7 @@
 //! Rebuilding a lost system disk from a backup.
 //!
 //! ```text
-//!   newest life with a base ─► its newest base that the key opens ─► verify every file ─► contiguous chunks ─► attachments, the
+//!   newest life with a base ─► its newest base that the key opens ─► verify every file ─► contiguous chunks ─► opened with its keys ─► attachments, the
 //!                                                                                                             marker last
 //! ```
 //!
@@ -24,12 +24,14 @@ use super::{RECOVERED, RecoveryKey, staging};
 use crate::blocking::blocking;
 use crate::catalog::{self, RocksCatalog, Version};
 use crate::clock::Timestamp;
+use crate::small_files::Opens;
 use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Lies in a directory for as long as a recovery has not ended there.
 const SCRATCH: &str = "recovering";
@@ -126,13 +128,13 @@ pub fn remove_leavings(root: &Path) -> Result<()> {
 }
 
 /// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
-/// an appliance; it is written last. Of several keys each file takes the one that opens it. `base` is the version of the base to
+/// an appliance; it is written last. Nothing is made of a base that can't be opened with its small files. Of several keys each file takes the one that opens it. `base` is the version of the base to
 /// take, where it is not to be the newest, and `life` the name of the life that it is of, where that is not to be the newest either.
 pub async fn recover(
     target: &dyn Target,
     (keys, base, life): (&[RecoveryKey], Option<Version>, Option<&str>),
     root: &Path,
-    marker: &str,
+    (marker, opens): (&str, Option<&Opens>),
     options: catalog::Options,
 ) -> Result<Recovered> {
     if root.join(marker).exists() {
@@ -157,13 +159,18 @@ pub async fn recover(
     let path = catalog.path().to_owned();
     let opened = blocking(move || RocksCatalog::open(path, options)).await?;
     let walked = download.walk(&base, &opened).await?;
+    let manifest = base.manifest;
+    let opens = opens.map(|opens| {
+        let files = manifest.attachments.iter().map(|file| (file.name.clone(), file.hex.clone()));
+        (Arc::clone(opens), files.collect::<Vec<_>>())
+    });
     blocking(move || {
+        let done = opens.map_or(Ok(()), |(opens, files)| opens(&opened, &files));
         opened.close();
-        Ok(())
+        done
     })
     .await?;
     let Walked { reached, through, beyond, next } = walked;
-    let manifest = base.manifest;
     let recovered = Recovered {
         at_ms,
         base_version: manifest.version,

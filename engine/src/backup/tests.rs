@@ -1,6 +1,7 @@
 //! The drill: base, log, loss, recovery.
 
 mod lives;
+mod rotten;
 
 use super::manifest::Name;
 use super::{Backup, BaseWorker, DirectoryTarget, LogWorker, Parts, RecoveryKey, Target, recover};
@@ -10,6 +11,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
 use crate::id::PartitionId;
+use crate::small_files::SmallFiles;
 use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{Error, ErrorKind};
@@ -86,8 +88,10 @@ impl World {
         options.segment_bytes = ByteCount::mib(1);
         let blobs = BlobStore::open(options).await.unwrap();
         let backup = Backup::open(Parts {
-            root: self.root(),
-            attached: vec![MARKER.into(), "master.key".into(), "absent".into()],
+            files: Arc::new(SmallFiles::new(
+                self.root(),
+                vec![MARKER.into(), "master.key".into(), "absent".into()],
+            )),
             catalog: catalog.clone(),
             target: Arc::new(self.target()),
             recipient: self.key.recipient(),
@@ -114,7 +118,7 @@ impl World {
 
     async fn recover_from(&self, base: Option<Version>) -> crate::Result<super::Recovered> {
         let key = self.key.reveal().parse().unwrap();
-        recover(&self.target(), (&[key], base, None), &self.root(), MARKER, self.options()).await
+        recover(&self.target(), (&[key], base, None), &self.root(), (MARKER, None), self.options()).await
     }
 }
 
@@ -635,9 +639,14 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     world.lose(appliance);
 
     let target = world.target();
-    let stranger =
-        recover(&target, (&[RecoveryKey::generate()], None, None), &world.root(), MARKER, world.options())
-            .await;
+    let stranger = recover(
+        &target,
+        (&[RecoveryKey::generate()], None, None),
+        &world.root(),
+        (MARKER, None),
+        world.options(),
+    )
+    .await;
     assert!(stranger.unwrap_err().to_string().contains("another recovery key"));
     assert!(!world.root().join(MARKER).exists(), "not an appliance before it is whole");
 
@@ -768,11 +777,12 @@ async fn a_new_key_opens_what_comes_after_it() {
     appliance.ship().await;
     world.lose(appliance);
     let stranger = RecoveryKey::generate();
-    recover(&world.target(), (&[stranger], None, None), &world.root(), MARKER, world.options())
+    recover(&world.target(), (&[stranger], None, None), &world.root(), (MARKER, None), world.options())
         .await
         .unwrap_err();
     let (target, root) = (world.target(), world.root());
-    let old = recover(&target, (&[lost_key], None, None), &root, MARKER, world.options()).await.unwrap();
+    let old =
+        recover(&target, (&[lost_key], None, None), &root, (MARKER, None), world.options()).await.unwrap();
     assert_eq!(old.other_key, Some((old.version + 1, old.version + 1)), "from the base that it opens");
     let recovered = world.start().await;
     assert!(recovered.has("a").await && !recovered.has("b").await);
@@ -799,7 +809,8 @@ async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
     world.lose(appliance);
     let (target, root) = (world.target(), world.root());
     let former = [former];
-    let recovered = recover(&target, (&former, None, None), &root, MARKER, world.options()).await.unwrap();
+    let recovered =
+        recover(&target, (&former, None, None), &root, (MARKER, None), world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key), (shipped, Some((shipped + 1, newest))));
     assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (0, None), "nothing is missing there");
     assert_eq!(super::Recovered::read(&root).unwrap(), Some(recovered), "whoever asks later is told, too");
@@ -810,7 +821,8 @@ async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
     assert!(world.recover().await.unwrap_err().to_string().contains("another recovery key"));
     let [former] = former;
     let both = [world.key.reveal().parse().unwrap(), former];
-    let recovered = recover(&target, (&both, None, None), &root, MARKER, world.options()).await.unwrap();
+    let recovered =
+        recover(&target, (&both, None, None), &root, (MARKER, None), world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key, recovered.newer_base), (newest, None, None));
     let appliance = world.start().await;
     assert!(appliance.has("former").await && appliance.has("newest").await);
@@ -846,8 +858,9 @@ async fn a_gap_before_the_base_of_another_key_is_not_told_as_missing() {
         "there is a gap behind what the former key opens"
     );
     world.lose(appliance);
-    let recovered =
-        recover(&target, (&[former], None, None), &world.root(), MARKER, world.options()).await.unwrap();
+    let recovered = recover(&target, (&[former], None, None), &world.root(), (MARKER, None), world.options())
+        .await
+        .unwrap();
     assert_eq!((recovered.version, recovered.other_key), (reached, Some((reached + 1, newest))));
     assert_eq!((recovered.missing, recovered.chunks_beyond_gap), (None, 0));
     assert_eq!(recovered.newer_base, Some(base), "the newer key opens more");

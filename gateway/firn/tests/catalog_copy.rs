@@ -387,3 +387,82 @@ fn without_the_setting_no_zone_and_no_file_knows_of_a_copy() {
     let layout = fs::read(disks.path("system/catalog/format")).unwrap()[8];
     assert!(layout < 10, "{layout}: docs/formats/catalog.md");
 }
+
+/// The file of the copy in a zone's directory.
+fn attached_in(disks: &Disks, zone: &str, name: &str) -> PathBuf {
+    let copies = fs::read_dir(disks.path(zone).join("catalog")).unwrap();
+    let copy = copies.map(|entry| entry.unwrap().path().join("attached")).find(|attached| attached.is_dir());
+    copy.unwrap().join(name)
+}
+
+#[test]
+fn a_master_key_that_rots_stays_good_in_the_zone_and_a_recovery_opens_it_before_it_says_so() {
+    let disks = Disks::new(COPIES, &["a", "b"]);
+    let appliance = disks.start(&[]);
+    appliance.ok(&["mb", "s3://drill"]);
+    disks.must_put(&appliance, &[0, 3]);
+    wait_until(&appliance, in_zone("a"));
+    let (here, there) = (disks.path("system/master.key"), attached_in(&disks, "a", "master.key"));
+    let good = fs::read(&here).unwrap();
+    let mut rotten = good.clone();
+    rotten[20] ^= 1;
+    fs::write(&here, &rotten).unwrap();
+    // The next look at the small files has passed once this one is there, too.
+    appliance.ok(&["backup", "key", &disks.text("system")]);
+    while !attached_in(&disks, "a", "recovery.pub").exists() {
+        copy_of(&appliance);
+    }
+    assert!(fs::read(&there).unwrap() == good, "the zone's is the good one");
+    let doctor = appliance.run(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains("small-files"), "{doctor:?}");
+    assert!(doctor.out.contains("checksum does not match"), "{doctor:?}");
+    appliance.kill();
+
+    fs::remove_dir_all(disks.path("system")).unwrap();
+    fs::write(&there, &rotten).unwrap();
+    let refused = disks.recover("a");
+    assert!(refused.code == 7 && refused.err.contains("master.key"), "{refused:?}");
+    assert!(!disks.path("system").exists(), "nothing is left of it");
+    // A key of another appliance reads right, and opens nothing.
+    let other = Disks::new("", &["a"]);
+    other.start(&[]).kill();
+    fs::copy(other.path("system/master.key"), &there).unwrap();
+    let refused = disks.recover("a");
+    assert!(refused.code == 7 && refused.err.contains("does not open the key table"), "{refused:?}");
+    fs::write(&there, &good).unwrap();
+    let recovered = disks.recover("a");
+    assert_eq!(recovered.code, 0, "{recovered:?}");
+    let appliance = disks.start(&["--accept-loss"]);
+    check(&appliance, [0, 3]);
+    appliance.kill();
+}
+
+#[test]
+fn an_empty_mount_point_gets_no_copy_and_a_drained_zone_has_no_key_when_its_disk_comes_back() {
+    let disks = Disks::new("[copies]\ncount = 1\ncatalog = true\n", &["a", "b"]);
+    let appliance = disks.start(&[]);
+    appliance.ok(&["mb", "s3://drill"]);
+    disks.must_put(&appliance, &[0]);
+    wait_until(&appliance, in_zone("a"));
+    let key = attached_in(&disks, "a", "master.key");
+    disks.mv("a", "disk of a");
+    fs::create_dir(disks.path("a")).unwrap();
+    wait_until(&appliance, |copy| copy["state"] == "both" && copy["zone"] == "b");
+    disks.must_put(&appliance, &[3]);
+    assert!(!disks.path("a/catalog").exists(), "on the disk of whatever the mount point is");
+    appliance.ok(&["zone", "drain", "a"]);
+    let doctor = appliance.run(&["doctor"]);
+    assert!(doctor.code == 1 && !doctor.out.contains("is drained"), "{doctor:?}");
+    assert!(doctor.out.contains("was on when firn started is not there"), "{doctor:?}");
+    fs::remove_dir_all(disks.path("a")).unwrap();
+    disks.mv("disk of a", "a");
+    while disks.kept_in("a") != ["lock"] {
+        copy_of(&appliance);
+    }
+    assert!(!key.exists());
+    assert_eq!(appliance.terminate(), 0);
+    let appliance = disks.start(&[]);
+    wait_until(&appliance, in_zone("b"));
+    check(&appliance, [0, 3]);
+    appliance.kill();
+}

@@ -35,6 +35,7 @@ const WRAPPED_LEN: usize = 1 + 8 + NONCE_LEN + 32 + TAG_LEN;
 /// Wraps with a key from a file that only its owner may read.
 pub struct FileCustodian {
     path: PathBuf,
+    file: Zeroizing<Vec<u8>>,
     fingerprint: [u8; 8],
     aead: Aead,
     entropy: Arc<dyn Entropy>,
@@ -61,9 +62,26 @@ impl FileCustodian {
         Self::from_file(path, &bytes, entropy)
     }
 
-    fn from_file(path: &Path, bytes: &[u8], entropy: Arc<dyn Entropy>) -> Result<Self> {
+    /// The key of a file's bytes; the path is for texts.
+    pub fn from_file(path: &Path, bytes: &[u8], entropy: Arc<dyn Entropy>) -> Result<Self> {
         let key = decode(bytes)?;
-        Ok(Self { path: path.to_owned(), fingerprint: fingerprint(&key), aead: Aead::new(&key)?, entropy })
+        Ok(Self {
+            path: path.to_owned(),
+            file: encode(&key),
+            fingerprint: fingerprint(&key),
+            aead: Aead::new(&key)?,
+            entropy,
+        })
+    }
+
+    /// Refuses bytes that are not those of a key's file.
+    pub fn check(bytes: &[u8]) -> Result<()> {
+        decode(bytes).map(drop)
+    }
+
+    /// The file's bytes as they were opened, whatever has become of them since.
+    pub fn file(&self) -> Zeroizing<Vec<u8>> {
+        self.file.clone()
     }
 
     /// What is authenticated with a wrapped key.
@@ -214,6 +232,7 @@ pub(super) mod tests {
         assert_eq!(wrapped.len(), WRAPPED_LEN);
         assert_ne!(wrapped, custodian.wrap(&key(), b"aad").unwrap(), "nonces are random");
         let again = FileCustodian::load(&path, entropy.clone()).unwrap();
+        assert_eq!(*again.file(), std::fs::read(&path).unwrap());
         assert_eq!(*again.unwrap(&wrapped, b"aad").unwrap(), key());
         again.unwrap(&wrapped, b"aae").unwrap_err();
         for at in 0..wrapped.len() {

@@ -10,6 +10,7 @@ use engine::clock::SystemClock;
 use engine::entropy::SeededEntropy;
 use engine::fault::{Fault, Faults, Point};
 use engine::id::PartitionId;
+use engine::small_files::SmallFiles;
 use engine::worker::Worker;
 use powercut::{PowerCut, Seeded};
 use std::io::Write as _;
@@ -22,7 +23,7 @@ const HERE: PartitionId = PartitionId::from_bytes([1; 8]);
 const MARKER: &str = "marker";
 
 fn place(root: &Path) -> Place {
-    Place { zone: "b".to_owned(), dir: root.join("b/catalog") }
+    Place::new("b".to_owned(), root.join("b/catalog"))
 }
 
 fn options(root: &Path, zone: &Arc<Faults>, entropy: &Arc<SeededEntropy>) -> Options {
@@ -109,8 +110,8 @@ async fn acknowledged_commits_survive_power_cuts_in_both_places() {
                 }
                 let place = place(&mounted);
                 let wanted = Arc::new(move |_: Option<&str>| Some(place.clone()));
-                let mut worker =
-                    CopyWorker::new(Arc::clone(&catalog), mounted.join("home"), attached.to_vec(), wanted);
+                let files = SmallFiles::new(mounted.join("home"), attached.to_vec());
+                let mut worker = CopyWorker::new(Arc::clone(&catalog), Arc::new(files), wanted);
                 // It meets the cut, or what was armed.
                 let _made = worker.tick().await;
                 if chance.chance(1, 3) {
@@ -130,7 +131,7 @@ async fn acknowledged_commits_survive_power_cuts_in_both_places() {
             shared += 1;
             let lost = scratch.path().join(format!("made {round}"));
             let from = place(&backing).dir;
-            let restored = restore(&from, &lost, &attached, options(&backing, &zone, &entropy))
+            let restored = restore(&from, &lost, (&attached, None), options(&backing, &zone, &entropy))
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(restored.attached, [(MARKER.to_owned(), b"an appliance".to_vec())]);
             let made = Options { copy: CopyOptions::default(), ..options(&backing, &zone, &entropy) };

@@ -22,7 +22,7 @@ impl World {
 
     async fn recover_life(&self, life: Option<&str>) -> Result<Recovered> {
         let key = self.key.reveal().parse().unwrap();
-        recover(&self.target(), (&[key], None, life), &self.root(), MARKER, self.options()).await
+        recover(&self.target(), (&[key], None, life), &self.root(), (MARKER, None), self.options()).await
     }
 }
 

@@ -14,8 +14,8 @@
 //! # Limits
 //! One frame, 4 MiB and some, is in memory twice.
 
-use super::Told;
 use super::place;
+use super::{Place, Told};
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::ALIGN;
 use crate::catalog::{Layout, Version};
@@ -24,7 +24,6 @@ use crate::vital::Vital;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -99,7 +98,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     told: Arc<Told>,
-    dir: PathBuf,
+    place: Place,
 }
 
 /// The other end of it.
@@ -112,25 +111,26 @@ pub(in crate::catalog) struct Follower {
 
 impl std::fmt::Debug for Follower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the thread of {}", self.shared.dir.display())
+        write!(f, "the thread of {}", self.shared.place.dir.display())
     }
 }
 
 impl Follower {
     /// Starts the thread for the disk work in a place.
     pub(super) fn start(
-        place: &Path,
+        place: &Place,
         told: Arc<Told>,
         (each, clock): (Duration, Arc<dyn Clock>),
     ) -> Result<Self> {
-        let dir = place.to_owned();
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), told, dir });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), told, place: place.clone() });
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("catalog-copy".into()).spawn(move || {
             let _vital = Vital::guard();
             worker.run();
         });
-        let thread = thread.map_err(|error| Error::io("start the thread of the copy in", place, error))?;
+        let thread =
+            thread.map_err(|error| Error::io("start the thread of the copy in", &place.dir, error))?;
         Ok(Self { shared, thread: Some(thread), patience: Patience::new(each), clock })
     }
 
@@ -180,7 +180,7 @@ impl Follower {
         state.outcome.take().unwrap_or_else(|| {
             let text = format!("the zone's disk did not answer within {} ms", limit.as_millis());
             let source = std::io::Error::new(std::io::ErrorKind::TimedOut, text);
-            Err(Error::Io { op: "write", path: self.shared.dir.clone(), source })
+            Err(Error::Io { op: "write", path: self.shared.place.dir.clone(), source })
         })
     }
 
@@ -272,9 +272,12 @@ impl Shared {
         };
         if !frame.is_empty() {
             if log.make_room(frame.len().next_multiple_of(ALIGN))? {
+                // What is open goes on lying on a disk that is no longer where it was.
+                self.place.check()?;
                 self.trim(log)?;
-                if place::free(&self.dir)? < keep_free {
-                    return Err(Error::Full { place: self.dir.display().to_string(), wanted: keep_free });
+                let dir = &self.place.dir;
+                if place::free(dir)? < keep_free {
+                    return Err(Error::Full { place: dir.display().to_string(), wanted: keep_free });
                 }
             }
             log.append(frame, last, layout)?;

@@ -7,7 +7,7 @@ use crate::entropy::{Entropy, SeededEntropy};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn seen(membership: Option<&Membership>) -> Seen {
-    let place = Place { zone: "b".to_owned(), dir: "/mnt/b/catalog".into() };
+    let place = Place::new("b".to_owned(), "/mnt/b/catalog".into());
     Seen { place, says: membership.cloned().map_or(Says::Nothing, Says::Membership) }
 }
 

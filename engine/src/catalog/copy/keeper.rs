@@ -159,8 +159,10 @@ impl Keeper {
 
     fn look(&mut self, place: &Place, theirs: &Membership) -> Result<(Follower, Reached)> {
         let mut follower = self.follow(place)?;
-        let (dir, theirs, keep_free) = (place.dir.clone(), theirs.clone(), self.options.keep_free);
+        let (at, theirs, keep_free) = (place.clone(), theirs.clone(), self.options.keep_free);
         let looked = follower.run(self.options.patience * START_PATIENCE, move |hand| {
+            at.check()?;
+            let dir = at.dir;
             claim(&dir, hand)?;
             hand.keep_free = keep_free;
             // Judged and claimed in one: nobody else may write here from now on.
@@ -179,7 +181,7 @@ impl Keeper {
     }
 
     fn follow(&self, place: &Place) -> Result<Follower> {
-        Follower::start(&place.dir, self.told(), (self.options.patience, Arc::clone(&self.clock)))
+        Follower::start(place, self.told(), (self.options.patience, Arc::clone(&self.clock)))
     }
 
     /// Goes on with a zone whose log is not longer than the data directory's, at `version`: it gets what it lacks, then both begin an
@@ -257,10 +259,11 @@ impl Keeper {
     /// The zone, then the data directory, say that they are in the epoch that was recorded as the next one.
     fn give(&mut self, follower: &mut Follower, place: &Place, copy: u64) -> Result<()> {
         let both = self.home.as_ref().and_then(|home| home.both(&place.zone, copy)).ok_or(Error::Closed)?;
-        let (theirs, dir, faults) = (both.clone(), place.dir.clone(), Arc::clone(&self.options.faults));
+        let (theirs, at, faults) = (both.clone(), place.clone(), Arc::clone(&self.options.faults));
         follower.run(self.options.patience, move |_| {
-            place::step(&faults, &dir)?;
-            theirs.write(&dir)
+            at.check()?;
+            place::step(&faults, &at.dir)?;
+            theirs.write(&at.dir)
         })?;
         self.record(both)
     }

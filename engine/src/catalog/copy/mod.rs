@@ -15,7 +15,9 @@
 //! - What both places hold in one epoch is the beginning of one and the same log, so a start goes on from the longer one and loses
 //!   nothing that either has. Each process that goes on with a zone begins an epoch of its own: the data directory records which,
 //!   then the zone has it, then the data directory.
-//! - The base, the log behind it and the small files are in the zone before its membership says *both*.
+//! - The base, the log behind it and the small files are in the zone before its membership says *both*. All that a base did not have from the one before
+//!   was read back with its checksums before it counts; a small file is what this process opened ([`SmallFiles`]).
+//! - Nothing is made, claimed, written or cleared in a directory that is not on the disk which its zone was opened on ([`Disk`]).
 //! - The sequencer waits for a zone's disk through the copy's own thread alone, and never longer than patience allows.
 //!
 //! # Limits
@@ -24,6 +26,7 @@
 //! # What a crash leaves
 //! Logs of which one is longer: the next start goes on from that. A copy that was being made: it is made again.
 
+mod disk;
 mod hand;
 mod judge;
 mod keeper;
@@ -34,6 +37,7 @@ mod restore;
 mod tests;
 mod worker;
 
+pub use disk::Disk;
 pub(super) use keeper::{Keeper, Task};
 pub use restore::{Restored, restore};
 pub use worker::{CopyWorker, Wanted};
@@ -41,6 +45,8 @@ pub use worker::{CopyWorker, Wanted};
 use crate::catalog::Version;
 use crate::clock::Timestamp;
 use crate::fault::Faults;
+#[cfg(doc)]
+use crate::small_files::SmallFiles;
 use crate::{Error, Result};
 use judge::{Says, Seen, Verdict};
 use membership::Membership;
@@ -67,6 +73,8 @@ pub struct Place {
     pub zone: String,
     /// Its directory for the catalog.
     pub dir: PathBuf,
+    /// The disk that the zone was opened on.
+    pub disk: Disk,
 }
 
 /// What a start knows of zones.
@@ -131,6 +139,10 @@ pub struct CopyStatus {
     pub since: Option<Timestamp>,
     /// A zone that is not to have it any more, and may still hold what it had, keys included.
     pub leaving: Option<String>,
+    /// Zones of which this process does not know yet that they hold nothing that they are not to have, keys included.
+    pub uncleared: Vec<String>,
+    /// Zones whose disk was not there when it was looked for last.
+    pub absent: Vec<String>,
     /// The directory that counts in the zone's place.
     pub copy: u64,
 }

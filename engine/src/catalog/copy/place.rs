@@ -22,7 +22,9 @@ use super::membership::{self, Membership};
 use crate::catalog::Version;
 use crate::fault::{Faults, Point};
 use crate::file::{self, sync_dir};
+use crate::small_files::SmallFiles;
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -116,8 +118,14 @@ impl CopyDir {
     }
 
     /// Copies a checkpoint here, under no name that counts: [`name_base`](Self::name_base) gives it one. Files that the newest
-    /// base has already are linked, not copied. Ends between two files once it is to stop.
-    pub(super) fn put_base(&self, checkpoint: &Path, faults: &Faults, stopping: &AtomicBool) -> Result<()> {
+    /// base has already are linked, not copied. Ends between two files once it is to stop. Answers what was copied, by its path in the checkpoint.
+    pub(super) fn put_base(
+        &self,
+        checkpoint: &Path,
+        faults: &Faults,
+        stopping: &AtomicBool,
+    ) -> Result<BTreeSet<PathBuf>> {
+        let mut copied = BTreeSet::new();
         let partial = self.0.join(PARTIAL_BASE);
         remove_tree(&partial)?;
         let older = self.bases()?.pop().map(|(_, path)| path);
@@ -127,11 +135,18 @@ impl CopyDir {
                 return Err(Error::Closed);
             }
             let known = older.as_ref().map(|older| older.join(relative)).filter(|known| is_same(known, from));
-            match known {
-                Some(known) => fs::hard_link(&known, to).map_err(|error| Error::io("link", to, error)),
-                None => copy_file(from, to),
+            if let Some(known) = known {
+                return fs::hard_link(&known, to).map_err(|error| Error::io("link", to, error));
             }
-        })
+            copied.insert(relative.to_owned());
+            copy_file(from, to)
+        })?;
+        Ok(copied)
+    }
+
+    /// Where a base lies that has no name yet.
+    pub(super) fn partial_base(&self) -> PathBuf {
+        self.0.join(PARTIAL_BASE)
     }
 
     /// From here on the base counts, and older ones are not needed.
@@ -155,18 +170,28 @@ impl CopyDir {
         sync_dir(&self.0)
     }
 
-    /// Brings the small files up to date with those of a data directory. Those that are not there are left alone.
-    pub(super) fn attach(&self, root: &Path, names: &[String], faults: &Faults) -> Result<()> {
-        for name in names {
-            let (from, to) = (root.join(name), self.attached().join(name));
-            let Some(bytes) = read(&from)? else { continue };
-            if read(&to)?.as_ref() == Some(&bytes) {
+    /// Brings the small files up to date with those of a data directory. Those that are not there are left alone, and so is what is here of one that is not
+    /// right there: that is answered, once all others are here.
+    pub(super) fn attach(&self, files: &SmallFiles, faults: &Faults) -> Result<()> {
+        private_dir(&self.attached())?;
+        let mut outcome = Ok(());
+        for name in files.names() {
+            let to = self.attached().join(name);
+            let bytes = match files.read(name) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
+            if read(&to)?.is_some_and(|there| there == *bytes) {
                 continue;
             }
             step(faults, &to)?;
             put_private(&to, &bytes)?;
         }
-        Ok(())
+        outcome
     }
 
     /// The small files, by their names in the data directory.
@@ -205,14 +230,6 @@ pub(super) fn remove(place: &Path) -> Result<()> {
 pub(super) fn free(place: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(place).map_err(|error| Error::io("look at", place, error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Makes the place's own directory, but none above it: its disk may not be mounted.
-pub(super) fn make(place: &Path) -> Result<()> {
-    if let Some(zone) = place.parent() {
-        list(zone)?;
-    }
-    private_dir(place)
 }
 
 /// Bytes of all files below a directory.
@@ -304,10 +321,12 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// A directory that its owner alone may enter; one that is there stays as it is.
+/// A directory that its owner alone may enter; one that is there stays as it is. None above it is made: its disk may not be mounted.
 pub(super) fn private_dir(dir: &Path) -> Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| Error::io("create", dir, error))
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::io("create", dir, error)),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn remove_tree(path: &Path) -> Result<()> {

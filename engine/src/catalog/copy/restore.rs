@@ -1,7 +1,7 @@
 //! Making a catalog for a new data directory out of a zone's copy.
 //!
 //! ```text
-//!   claim ─► membership ─► its copy's newest base, copied ─► the log behind it ─► NAME.restoring ─► renamed: NAME
+//!   claim ─► membership ─► its copy's newest base, copied ─► the log behind it ─► NAME.restoring ─► opened with its keys ─► renamed: NAME
 //! ```
 //!
 //! The zone is only read, and by one process at a time. The catalog does not take commits until the loss of what only the lost
@@ -13,6 +13,7 @@ use super::membership::Membership;
 use super::place::{self, CopyDir};
 use crate::catalog::{Options, RocksCatalog, Version};
 use crate::file::sync_dir;
+use crate::small_files::Opens;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -54,8 +55,13 @@ impl std::fmt::Debug for Restored {
 }
 
 /// Makes a catalog at `dir`, where there must be none, out of the copy in `place`, and answers the small files called `attached` that
-/// lie there. Blocks.
-pub fn restore(place: &Path, dir: &Path, attached: &[String], mut options: Options) -> Result<Restored> {
+/// lie there. Nothing is made of a copy that can't be opened with them. Blocks.
+pub fn restore(
+    place: &Path,
+    dir: &Path,
+    (attached, opens): (&[String], Option<&Opens>),
+    mut options: Options,
+) -> Result<Restored> {
     if dir.exists() {
         return Err(Error::Invalid(format!(
             "make a catalog in {}: something is there already",
@@ -90,6 +96,12 @@ pub fn restore(place: &Path, dir: &Path, attached: &[String], mut options: Optio
     options.copy.accept_loss = false;
     let opened = RocksCatalog::open(&partial, options)?;
     let found = opened.synced();
+    if let Some(Err(error)) = opens.map(|opens| opens(&opened, &attached)) {
+        opened.close();
+        drop(opened);
+        place::remove_tree(&partial)?;
+        return Err(error);
+    }
     let became = opened.become_a_checkpoint();
     drop(opened);
     became?;

@@ -5,16 +5,18 @@ mod crash;
 mod images;
 mod model;
 mod parted;
+mod rotten;
 
 use super::keeper::reached;
 use super::membership::{Membership, Role};
 use super::place::{CopyDir, copy_file, copy_tree, remove_tree};
-use super::{CopyOptions, CopyState, CopyWorker, Place, Restored, restore};
+use super::{CopyOptions, CopyState, CopyWorker, Disk, Place, Restored, restore};
 use crate::catalog::{Catalog, Commit, Durability, Family, Options, RocksCatalog, Table, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
 use crate::id::PartitionId;
+use crate::small_files::SmallFiles;
 use crate::worker::{Progress, Worker};
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -39,6 +41,8 @@ struct World {
     zone_faults: Arc<Faults>,
     patience: Duration,
     keep_free: u64,
+    /// That of the zone.
+    disk: Disk,
 }
 
 fn attached() -> Vec<String> {
@@ -61,6 +65,7 @@ impl World {
             zone_faults: Arc::default(),
             patience: Duration::from_secs(30),
             keep_free: 0,
+            disk: Disk::Unknown,
         };
         std::fs::create_dir_all(world.path("home/deep")).unwrap();
         std::fs::create_dir_all(world.path("b")).unwrap();
@@ -75,7 +80,7 @@ impl World {
     }
 
     fn place(&self) -> Place {
-        Place { zone: "b".to_owned(), dir: self.path("b/catalog") }
+        Place { disk: self.disk.clone(), ..Place::new("b".to_owned(), self.path("b/catalog")) }
     }
 
     fn options(&self, accept_loss: bool) -> Options {
@@ -105,10 +110,14 @@ impl World {
         self.try_open(false).unwrap()
     }
 
+    fn files(&self) -> Arc<SmallFiles> {
+        Arc::new(SmallFiles::new(self.path("home"), attached()))
+    }
+
     fn worker(&self, catalog: &Arc<RocksCatalog>) -> CopyWorker {
         let place = self.place();
         let wanted = Arc::new(move |_: Option<&str>| Some(place.clone()));
-        CopyWorker::new(Arc::clone(catalog), self.path("home"), attached(), wanted)
+        CopyWorker::new(Arc::clone(catalog), self.files(), wanted)
     }
 
     /// Makes a copy, once a thread that was given up has let go of the zone.
@@ -143,7 +152,7 @@ impl World {
     }
 
     fn restore_at(&self, name: &str) -> Result<Restored> {
-        restore(&self.place().dir, &self.path(name).join("catalog"), &attached(), self.options(false))
+        restore(&self.place().dir, &self.path(name).join("catalog"), (&attached(), None), self.options(false))
     }
 
     /// What a directory made from the zone holds, whatever else it might be asked.
@@ -168,6 +177,7 @@ impl World {
     /// A copy of a directory as it lies there, in the place of what is at `to`.
     fn image(&self, from: &str, to: &str) {
         remove_tree(&self.path(to)).unwrap();
+        std::fs::create_dir_all(self.path(to).parent().unwrap()).unwrap();
         copy_tree(&self.path(from), &self.path(to), &mut |from, to, _| copy_file(from, to)).unwrap();
     }
 }
@@ -176,6 +186,7 @@ impl World {
 /// moment, as on a disk: where its threads wrote meanwhile (a table that the image has the beginning of, and that its manifest names
 /// already), all is kept anew.
 fn keep_image(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
     loop {
         let before = rows_files(from);
         copy_tree(from, to, &mut |from, to, _| {
@@ -477,7 +488,7 @@ async fn a_zone_that_is_not_to_have_it_keeps_nothing_of_it() {
     let catalog = world.open();
     world.share(&catalog).await;
     let nowhere = Arc::new(|_: Option<&str>| None);
-    let mut worker = CopyWorker::new(Arc::clone(&catalog), world.path("home"), attached(), nowhere);
+    let mut worker = CopyWorker::new(Arc::clone(&catalog), world.files(), nowhere);
     worker.tick().await.unwrap();
     // The thread that wrote there may not have ended yet.
     while !worker.unclear.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::RocksCatalog;
 use super::queue::{Job, Request};
+use super::rows::Rows;
 use super::sequencer::Sequencer;
 use crate::catalog::copy::{CopyOptions, CopyStatus, Place, Standing, Task, Told};
 use crate::catalog::log::files::{Files, Shape};
@@ -9,8 +10,10 @@ use crate::catalog::{Layout, Version};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 impl Sequencer {
@@ -79,6 +82,27 @@ impl RocksCatalog {
     /// A base that is being copied ends in part, so that nobody who closes waits for all of it: the next process makes it anew.
     pub fn stop_copying(&self) {
         self.told.stopping.store(true, Ordering::Release);
+    }
+
+    /// What was read of its rows and is not as it was written, if anything was since it was opened: others may be, too.
+    pub fn rot(&self) -> Option<String> {
+        self.shared.rows.rot().map(str::to_owned)
+    }
+
+    pub(in crate::catalog) fn note_rot(&self, error: &Error) {
+        self.shared.rows.note_rot(error);
+    }
+
+    /// Reads a checkpoint's rows with their checksums where these of its files have any. Blocks.
+    pub(in crate::catalog) fn verify(
+        &self,
+        checkpoint: &Path,
+        files: &BTreeSet<PathBuf>,
+        stopping: &AtomicBool,
+    ) -> Result<()> {
+        let rows = Rows::open_read_only(&checkpoint.join("rows"), &self.options)?;
+        let is_new = |name: &str| files.contains(&Path::new("rows").join(name.trim_start_matches('/')));
+        rows.verify(&is_new, stopping)
     }
 
     pub(in crate::catalog) fn told(&self) -> &Arc<Told> {

@@ -18,7 +18,8 @@ use rocksdb::{
 };
 use self_cell::self_cell;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 const FAMILIES: [(Family, &str); 5] = [
     (Family::Record, "record"),
@@ -28,6 +29,8 @@ const FAMILIES: [(Family, &str); 5] = [
     (Family::Counter, "counter"),
 ];
 
+/// Bytes that are read at once of tables that are read through.
+const READAHEAD: usize = 2 << 20;
 const APPLIED: &[u8] = b"applied";
 const EPOCH: &[u8] = b"epoch";
 /// Bytes of the blob files that the newest state of a family names.
@@ -47,7 +50,11 @@ self_cell! {
 }
 
 /// The open database.
-pub(super) struct Rows(Inner);
+pub(super) struct Rows {
+    inner: Inner,
+    /// What was read and is not as it was written.
+    rot: OnceLock<String>,
+}
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -199,26 +206,94 @@ impl Rows {
                 detail: "a column family is missing".into(),
             })
         })
-        .map(Self)
+        .map(|inner| Self { inner, rot: OnceLock::new() })
+    }
+
+    /// The first read that found something that is not as it was written, if any did since it was opened.
+    pub(super) fn rot(&self) -> Option<&str> {
+        self.rot.get().map(String::as_str)
+    }
+
+    /// What is not as it was written is kept in mind.
+    pub(super) fn note_rot(&self, error: &Error) {
+        if matches!(error, Error::Corrupt { .. }) {
+            // The first one is enough.
+            let _known = self.rot.set(error.to_string());
+        }
+    }
+
+    /// A read's error.
+    pub(super) fn failed(&self, error: rocksdb::Error) -> Error {
+        let error = failed("read", self.db().path(), error);
+        self.note_rot(&error);
+        error
+    }
+
+    /// Reads all rows, with their checksums, where the tables of these names have any; values that lie elsewhere, too. Ends with an error when `stopping`.
+    pub(super) fn verify(&self, is_new: &dyn Fn(&str) -> bool, stopping: &AtomicBool) -> Result<()> {
+        let tables = self.db().live_files().map_err(|e| self.failed(e))?;
+        let families = FAMILIES.iter().map(|(family, name)| (self.handle(*family), *name));
+        for (handle, name) in families.chain(std::iter::once((self.own(), "default"))) {
+            let of_family =
+                tables.iter().filter(|table| table.column_family_name == name && is_new(&table.name));
+            let mut spans: Vec<(Vec<u8>, Vec<u8>)> = of_family
+                .filter_map(|table| Some((table.start_key.clone()?, table.end_key.clone()?)))
+                .collect();
+            spans.sort_unstable();
+            let mut done: Option<Vec<u8>> = None;
+            for (first, last) in spans {
+                if done.as_ref().is_some_and(|done| *done >= last) {
+                    continue;
+                }
+                let from = done.filter(|done| *done > first).unwrap_or(first);
+                self.verify_span(handle, (from, &last), stopping)?;
+                done = Some(last);
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_span(
+        &self,
+        handle: &Arc<BoundColumnFamily<'_>>,
+        (first, last): (Vec<u8>, &[u8]),
+        stopping: &AtomicBool,
+    ) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.set_verify_checksums(true);
+        options.fill_cache(false);
+        options.set_readahead_size(READAHEAD);
+        options.set_iterate_lower_bound(first);
+        // The last key is among them.
+        options.set_iterate_upper_bound([last, &[0]].concat());
+        let mut rows = self.db().raw_iterator_cf_opt(handle, options);
+        rows.seek_to_first();
+        while rows.valid() {
+            if stopping.load(Ordering::Acquire) {
+                return Err(Error::Closed);
+            }
+            rows.next();
+        }
+        rows.status().map_err(|e| self.failed(e))
     }
 
     /// The database.
     pub(super) fn db(&self) -> &DB {
-        self.0.borrow_owner()
+        self.inner.borrow_owner()
     }
 
     /// A family's handle.
     pub(super) fn handle(&self, family: Family) -> &Arc<BoundColumnFamily<'_>> {
-        &self.0.borrow_dependent().0[number(family)]
+        &self.inner.borrow_dependent().0[number(family)]
     }
 
     fn own(&self) -> &Arc<BoundColumnFamily<'_>> {
-        &self.0.borrow_dependent().0[5]
+        &self.inner.borrow_dependent().0[5]
     }
 
     fn own_number<const N: usize>(&self, key: &[u8], options: &ReadOptions) -> Result<Option<[u8; N]>> {
         let found = self.db().get_pinned_cf_opt(self.own(), key, options);
-        let found = found.map_err(|e| failed("read", self.db().path(), e))?;
+        let found = found.map_err(|e| self.failed(e))?;
         let fixed = |bytes: rocksdb::DBPinnableSlice<'_>| {
             bytes[..].try_into().map_err(|_| Error::Corrupt {
                 what: "catalog".into(),
@@ -275,7 +350,7 @@ impl Rows {
             found.push(key.to_vec());
             rows.next();
         }
-        rows.status().map_err(|e| failed("read", self.db().path(), e))?;
+        rows.status().map_err(|e| self.failed(e))?;
         Ok(found)
     }
 
@@ -283,14 +358,14 @@ impl Rows {
     pub(super) fn exists(&self, partition: PartitionId, key: &Key) -> Result<bool> {
         let found =
             self.db().get_pinned_cf(self.handle(key.table.family), row_key(partition, key.table, &key.bytes));
-        found.map(|row| row.is_some()).map_err(|e| failed("read", self.db().path(), e))
+        found.map(|row| row.is_some()).map_err(|e| self.failed(e))
     }
 
     /// What a counter stands at now; one that is not there stands at 0.
     pub(super) fn counter(&self, partition: PartitionId, key: &Key) -> Result<i64> {
         let handle = self.handle(key.table.family);
         let found = self.db().get_pinned_cf(handle, row_key(partition, key.table, &key.bytes));
-        let found = found.map_err(|e| failed("read", self.db().path(), e))?;
+        let found = found.map_err(|e| self.failed(e))?;
         let Some(value) = found else { return Ok(0) };
         value[..].try_into().map(i64::from_le_bytes).map_err(|_| Error::Corrupt {
             what: "catalog".into(),
@@ -343,7 +418,7 @@ impl Rows {
     pub(super) fn flush(&self, wait: bool) -> Result<()> {
         let mut options = FlushOptions::default();
         options.set_wait(wait);
-        let all: Vec<_> = self.0.borrow_dependent().0.iter().collect();
+        let all: Vec<_> = self.inner.borrow_dependent().0.iter().collect();
         self.db().flush_cfs_opt(&all, &options).map_err(|e| failed("write", self.db().path(), e))
     }
 

@@ -4,7 +4,7 @@
 //! there goes to the blocking pool.
 
 use super::hot::Hot;
-use super::rows::{ROW_PREFIX, Rows, failed, row_key};
+use super::rows::{ROW_PREFIX, Rows, row_key};
 use crate::catalog::memory::PAGE_BYTES_MAX;
 use crate::catalog::{Family, Key, Page, Scan, Snapshot, Version, key_after, prefix_end};
 use crate::id::PartitionId;
@@ -78,7 +78,7 @@ impl Moment {
         if error.kind() == rocksdb::ErrorKind::Incomplete {
             return Missed::Disk;
         }
-        Missed::Failed(failed("read", self.inner.borrow_owner().db().path(), error))
+        Missed::Failed(self.inner.borrow_owner().failed(error))
     }
 
     /// Partitions that have rows: one seek for each, in each family.
@@ -97,7 +97,7 @@ impl Moment {
                 }
                 cursor.seek(next);
             }
-            cursor.status().map_err(|e| failed("read", rows.db().path(), e))?;
+            cursor.status().map_err(|e| rows.failed(e))?;
         }
         Ok(found.into_iter().collect())
     }
@@ -111,7 +111,7 @@ impl Moment {
             options.fill_cache(false);
             let mut cursor = rows.db().raw_iterator_cf_opt(rows.handle(family), options);
             cursor.seek(at.as_bytes());
-            cursor.status().map_err(|e| failed("read", rows.db().path(), e))?;
+            cursor.status().map_err(|e| rows.failed(e))?;
         }
         Ok(())
     }

@@ -12,16 +12,17 @@
 
 use super::shares::Shares;
 use crate::config::{Config, ZoneConfig};
-use crate::directory::{lies_in, zones_on_one_disk};
+use crate::directory::{ZONE_MARKS, lies_in, zones_on_one_disk};
 use crate::exit::{Exit, Failure};
-use crate::layout::{ATTACHED, CATALOG};
+use crate::layout::CATALOG;
 use crate::report::finding::Finding;
 use crate::report::status::{CatalogCopy, OnOff};
 use crate::report::time::json_time;
 use crate::text::quote_sh;
 use engine::blob::{BlobStore, ZoneUsage};
 use engine::catalog::RocksCatalog;
-use engine::catalog::copy::{self, CopyOptions, CopyState, CopyStatus, CopyWorker, Place, Wanted};
+use engine::catalog::copy::{self, CopyOptions, CopyState, CopyStatus, CopyWorker, Disk, Place, Wanted};
+use engine::small_files::SmallFiles;
 use engine::worker::Worker;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -64,13 +65,22 @@ impl Copying {
             })
             .map(|(zone, _)| zone.name.clone())
             .collect();
-        let place = |(zone, place): &(&ZoneConfig, &Path)| Place {
-            zone: zone.name.clone(),
-            dir: place.join(IN_ZONE),
-        };
+        let place = |(zone, place): &(&ZoneConfig, &Path)| Place::new(zone.name.clone(), place.join(IN_ZONE));
         let mut places: Vec<Place> = apart.iter().map(place).collect();
         places.sort_by_key(|place| beside_home.contains(&place.zone));
         Self { wanted: config.copies.catalog, places, beside_home }
+    }
+
+    /// The same once the zones' directories were taken, with the disks that they lie on: what lies in their place is not them.
+    pub(super) fn on_disks_of(mut self, zones: &[(ZoneConfig, Option<String>)]) -> Self {
+        for place in &mut self.places {
+            let Some(first) = place.dir.parent() else { continue };
+            let is_there = |(zone, _): &(ZoneConfig, _)| {
+                zone.name == place.zone && zone.directories.iter().any(|directory| directory == first)
+            };
+            place.disk = if zones.iter().any(is_there) { Disk::of(first, &ZONE_MARKS) } else { Disk::Away };
+        }
+        self
     }
 
     /// What the catalog is opened with. The zones are asked whether or not a copy is wanted: there may be one.
@@ -85,15 +95,16 @@ impl Copying {
         &self,
         catalog: &Arc<RocksCatalog>,
         blobs: &Arc<BlobStore>,
-        dir: &Path,
+        files: &Arc<SmallFiles>,
     ) -> Option<Box<dyn Worker>> {
         if self.places.is_empty() {
             return None;
         }
-        let (this, blobs) = (self.clone(), blobs.clone());
-        let wanted: Wanted = Arc::new(move |had: Option<&str>| this.choose(&blobs.zones(), had).cloned());
-        let attached = ATTACHED.map(str::to_owned).to_vec();
-        Some(Box::new(CopyWorker::new(catalog.clone(), dir.to_owned(), attached, wanted)))
+        let (this, blobs, told) = (self.clone(), blobs.clone(), catalog.clone());
+        let wanted: Wanted = Arc::new(move |had: Option<&str>| {
+            this.choose(&as_found(blobs.zones(), &told.copy_status()), had).cloned()
+        });
+        Some(Box::new(CopyWorker::new(catalog.clone(), files.clone(), wanted)))
     }
 
     /// Where the copy is to be, now that the zones are as they are; `had` has it.
@@ -125,7 +136,7 @@ impl Copying {
             return Ok(());
         }
         let others: Vec<ZoneUsage> = zones.iter().filter(|other| other.name != zone).cloned().collect();
-        match self.choose(&others, None) {
+        match self.choose(&as_found(others, status), None) {
             Some(_) => Ok(()),
             None => Err(format!(
                 "drain zone {zone}: it has the copy of the catalog, and no other zone in use may have it; add a zone, or set \
@@ -184,7 +195,12 @@ impl Copying {
             let text = format!(
                 "zone {zone} is to have no copy of the catalog any more, and still holds what it had, keys included"
             );
-            findings.push(Finding::note(CHECK, text, "leave it configured until this line is gone"));
+            let fix = if status.absent.contains(zone) {
+                "mount its disk: what it had is removed then; leave it configured until this line is gone"
+            } else {
+                "leave it configured until this line is gone"
+            };
+            findings.push(Finding::note(CHECK, text, fix));
         }
         if !self.wanted {
             return findings;
@@ -224,6 +240,37 @@ impl Copying {
         }
         findings
     }
+}
+
+/// The zones as pools know them, without those whose disk the copy's worker found gone: what is open on a disk that was taken away goes on.
+pub(super) fn as_found(mut zones: Vec<ZoneUsage>, status: &CopyStatus) -> Vec<ZoneUsage> {
+    for zone in &mut zones {
+        if zone.why_away.is_none() && status.absent.contains(&zone.name) {
+            let place = zone.directories.first().map_or_else(String::new, Clone::clone);
+            zone.why_away = Some(format!("the disk that {place} was on when firn started is not there"));
+        }
+    }
+    zones
+}
+
+/// Rows that are not as they were written.
+pub(super) fn rot(rot: Option<String>, status: &CopyStatus, dir: &str) -> Option<Finding> {
+    let from = match &status.zone {
+        Some(zone) if status.state == CopyState::Both => {
+            format!(
+                "from zone {zone} (firn recover NEW --from-zone DIRECTORY), or from the backup (firn recover NEW --from TARGET)"
+            )
+        }
+        _ => "from the backup (firn recover NEW --from TARGET)".to_owned(),
+    };
+    let fix = format!(
+        "look at the kernel's log (dmesg) for the disk of {dir}; stop the server and make the data directory anew on a sound disk, {from}"
+    );
+    Some(Finding::fault(
+        "catalog",
+        format!("rows of the catalog are not as they were written: {}", rot?),
+        fix,
+    ))
 }
 
 /// A place, or where it is to be made.

@@ -8,6 +8,7 @@ use engine::catalog::copy::{CopyOptions, CopyState, CopyStatus, CopyWorker, Plac
 use engine::catalog::{Options, RocksCatalog};
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::SeededEntropy;
+use engine::small_files::SmallFiles;
 use engine::unit::ByteCount;
 use engine::worker::Worker as _;
 use prometheus_client::collector::Collector;
@@ -33,7 +34,7 @@ fn zone(name: &str) -> ZoneUsage {
 }
 
 fn copying(zones: &[&str]) -> Copying {
-    let place = |zone: &&str| Place { zone: (*zone).to_owned(), dir: format!("/mnt/{zone}/catalog").into() };
+    let place = |zone: &&str| Place::new((*zone).to_owned(), format!("/mnt/{zone}/catalog").into());
     Copying { wanted: true, places: zones.iter().map(place).collect(), beside_home: Vec::new() }
 }
 
@@ -168,20 +169,23 @@ fn a_zone_in_the_data_directory_never_has_the_copy() {
     std::fs::create_dir(&home).unwrap();
     let config = configured(&[("a", &home.join("pools/local")), ("b", &other)]);
     let copying = Copying::of(&home, &config);
-    assert_eq!(copying.places, [Place { zone: "b".to_owned(), dir: other.join("catalog") }]);
+    assert_eq!(copying.places, [Place::new("b".to_owned(), other.join("catalog"))]);
     assert_eq!(copying.beside_home, ["b"], "it is on the same disk here");
 }
 
 /// Makes a catalog in a data directory, and its copy in zone b.
 async fn share(home: &Path, b: &Path) {
-    let place = Place { zone: "b".to_owned(), dir: b.join("catalog") };
+    let place = Place::new("b".to_owned(), b.join("catalog"));
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
     let mut options = Options::new(clock, Arc::new(SeededEntropy::new(1)), Arc::default());
     (options.log_file_bytes, options.reserve_bytes) = (5 << 20, 0);
     options.copy = CopyOptions { places: vec![place.clone()], keep_free: 0, ..CopyOptions::default() };
     let catalog = RocksCatalog::open(home.join("catalog"), options).unwrap();
     let wanted: Wanted = Arc::new(move |_: Option<&str>| Some(place.clone()));
-    CopyWorker::new(Arc::clone(&catalog), home.to_owned(), Vec::new(), wanted).tick().await.unwrap();
+    CopyWorker::new(Arc::clone(&catalog), Arc::new(SmallFiles::new(home.to_owned(), Vec::new())), wanted)
+        .tick()
+        .await
+        .unwrap();
     assert_eq!(catalog.copy_status().state, CopyState::Both);
     catalog.close();
 }

@@ -2,6 +2,7 @@
 
 use super::open::Appliance;
 use crate::backup::{Destination, Plan};
+use crate::layout::{ADMIN_TOKEN, CREDENTIALS};
 use crate::report::finding::{Finding, space};
 use crate::text::{about, counted, quote_sh, show_duration};
 use crate::tls::{Secured, Source};
@@ -26,6 +27,13 @@ impl Appliance {
         if let Some(pool) = self.pool_elsewhere() {
             findings.push(space("pool-space", pool));
         }
+        let copy = self.catalog.copy_status();
+        findings.extend(super::catalog_copy::rot(
+            self.catalog.rot(),
+            &copy,
+            &quote_sh(&self.home.dir.display().to_string()),
+        ));
+        findings.extend(self.files.faults().into_iter().map(small_file));
         findings.extend(self.zone_findings());
         findings.extend(self.backup_findings());
         findings.extend(self.event_findings());
@@ -162,6 +170,18 @@ impl Appliance {
         }
         findings
     }
+}
+
+/// A small file that is not what it was when the server opened it. The copy of the catalog and the backup keep what was opened.
+fn small_file(fault: engine::small_files::Fault) -> Finding {
+    let engine::small_files::Fault { name, why, reads } = fault;
+    if reads && matches!(name.as_str(), CREDENTIALS | ADMIN_TOKEN) {
+        let fix = "restart the server, if it was changed on purpose: it counts, and is kept in the catalog's copy and the backup, from then on";
+        return Finding::note("small-files", why, fix);
+    }
+    let fix = "do not restart the server before it is put back: take it from where you keep a copy, from catalog/*/attached of the zone that has the \
+               catalog's copy, or out of the backup (firn recover into another directory); and look at the kernel's log (dmesg) for the disk";
+    Finding::fault("small-files", why, fix)
 }
 
 /// Damage in the pool that was found and is neither repaired nor gone.

@@ -13,7 +13,7 @@ use super::vaults;
 use crate::backup::Plan;
 use crate::config::{Config, ZoneConfig};
 use crate::directory::{self, Lock, pool_dir, recipient};
-use crate::layout::{ATTACHED, CATALOG};
+use crate::layout::CATALOG;
 use anyhow::Context;
 use archive::vault::Vaults;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
@@ -24,6 +24,7 @@ use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
+use engine::small_files::SmallFiles;
 use engine::worker::{Registry, Worker};
 use objectstore::price::Prices;
 use objectstore::{Components, ObjectStore, TrailSink};
@@ -42,6 +43,8 @@ const LOGS_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Appliance {
     pub(crate) home: Home,
     pub(crate) catalog: Arc<RocksCatalog>,
+    /// The small files of the data directory, as they were opened.
+    pub(super) files: Arc<SmallFiles>,
     /// What is wanted of the catalog's copy.
     pub(super) copying: Copying,
     /// Whether its rows can be read.
@@ -180,6 +183,7 @@ impl Appliance {
         let copying = Copying::of(&home.dir, config);
         refuse_older(&home, config, &copying).await?;
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
+        let (copying, files) = (copying.on_disks_of(&zones), small_files(&home));
         let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
         let copy = copying.options(home.accepts_loss);
         let catalog = open_catalog(&home.dir, Options { copy, ..options }).await?;
@@ -214,17 +218,18 @@ impl Appliance {
         let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &compliance), &entropy).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
-        let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
+        let backup = backup(&home, config, (&catalog, &files), (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let single = single_workers(&compliance, (&kms, &audit), copying.worker(&catalog, &blobs, &home.dir));
+        let single = single_workers(&compliance, (&kms, &audit), copying.worker(&catalog, &blobs, &files));
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
         let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {
             home,
             catalog,
+            files,
             copying,
             readable: Question::default(),
             bodies_there: Question::default(),
@@ -266,6 +271,10 @@ impl Appliance {
             tracing::error!(%error, "failed to close the catalog");
         }
     }
+}
+
+fn small_files(home: &Home) -> Arc<SmallFiles> {
+    Arc::new(directory::small_files(&home.dir, &home.marker, &home.custodian))
 }
 
 /// Before anything is taken over: a directory that is rightly refused must not have what the newest one has.
@@ -527,7 +536,7 @@ async fn remote(
 async fn backup(
     home: &Home,
     config: &Config,
-    catalog: &Arc<RocksCatalog>,
+    (catalog, files): (&Arc<RocksCatalog>, &Arc<SmallFiles>),
     (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
 ) -> anyhow::Result<Option<Arc<Backup>>> {
     let Some(plan) = &config.backup else { return Ok(None) };
@@ -542,8 +551,7 @@ async fn backup(
         .await?
         .context("open the backup target")?;
     let backup = Backup::open(backup::Parts {
-        root: home.dir.clone(),
-        attached: ATTACHED.map(str::to_owned).to_vec(),
+        files: files.clone(),
         catalog: catalog.clone(),
         target,
         recipient,

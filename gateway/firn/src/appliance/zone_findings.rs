@@ -1,5 +1,6 @@
 //! What `doctor` says of zones: which are in trouble, what is at risk, how far repair is.
 
+use super::catalog_copy::as_found;
 use super::open::Appliance;
 use crate::directory::zones_on_one_disk;
 use crate::report::finding::Finding;
@@ -10,14 +11,16 @@ use std::time::Duration;
 impl Appliance {
     /// In an appliance of one zone, nothing but what there is to say of the catalog's copy.
     pub(super) fn zone_findings(&self) -> Vec<Finding> {
-        let zones = self.blobs.zones();
         let dir = quote_sh(&self.home.dir.display().to_string());
         let copy = self.catalog.copy_status();
+        let zones = as_found(self.blobs.zones(), &copy);
         let of_copy = self.copying.findings(&zones, &copy, &dir);
         if zones.len() < 2 {
             return of_copy;
         }
-        let holders = [copy.zone, copy.leaving].into_iter().flatten().collect::<Vec<_>>();
+        // One that was not looked at yet may hold what it had when it went.
+        let holders =
+            [copy.zone, copy.leaving].into_iter().flatten().chain(copy.uncleared).collect::<Vec<_>>();
         let mut findings = judge(&zones, (&self.blobs.repair(), holders.as_slice()), &dir);
         if findings.is_empty() {
             findings.push(all_is_well(

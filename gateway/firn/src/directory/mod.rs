@@ -7,6 +7,7 @@
 //!   further zones zones (zone.json in each, zones.json in DIR) ─────────────────────┘
 //!   remote zone   remote_mark (owner.json below its prefix, zones.json in DIR)
 //!   secrets       credentials · admin-token · master.key, as a start reads them
+//!   small_files   those that go into the catalog's copy and the backup, as they were opened
 //!   zone_disks    which of them share a disk      line  the form of all these files
 //!   own_files     which files elsewhere are an appliance's by another name
 //!   used          what says that a directory had a catalog that is not there
@@ -24,6 +25,7 @@ mod pool_owner;
 mod recipient;
 mod remote_mark;
 pub(crate) mod secrets;
+mod small_files;
 mod used;
 #[cfg(test)]
 mod world;
@@ -39,9 +41,11 @@ pub(crate) use pool_owner::{
 };
 pub(crate) use recipient::{recipient, store_recipient};
 pub(crate) use remote_mark::RemoteMark;
+pub(crate) use small_files::small_files;
 pub(crate) use zone_disks::shared as zones_on_one_disk;
 pub(crate) use zones::{
-    claim as claim_zones, first_has_a_pools_mark, is_free as zone_place_is_free, replace as replace_zone,
+    MARKS as ZONE_MARKS, claim as claim_zones, first_has_a_pools_mark, is_free as zone_place_is_free,
+    replace as replace_zone,
 };
 
 use crate::config::Config;

@@ -40,11 +40,15 @@ pub(crate) fn admin_token(dir: &Path) -> anyhow::Result<Option<String>> {
         return Err(Failure::usage(format!("use the admin token {shown}: it is no text")).hint(anew).into());
     };
     let token = token.trim().to_owned();
-    if token.len() < TOKEN_MIN {
-        let text = format!("use the admin token {shown}: it is shorter than {TOKEN_MIN} bytes");
-        return Err(Failure::usage(text).hint(anew).into());
+    if let Err(why) = judge_token(&token) {
+        return Err(Failure::usage(format!("use the admin token {shown}: {why}")).hint(anew).into());
     }
     Ok(Some(token))
+}
+
+/// Why a text is no admin token.
+pub(super) fn judge_token(text: &str) -> Result<(), &'static str> {
+    if text.trim().len() < TOKEN_MIN { Err("it is shorter than 32 bytes") } else { Ok(()) }
 }
 
 /// The access keys; none where there is no file.

@@ -144,6 +144,14 @@ impl Taken {
     }
 }
 
+/// Refuses bytes that are not such a list.
+pub(super) fn judge_list(bytes: &[u8]) -> Result<(), Failure> {
+    Taken::decode(bytes, Path::new(ZONES)).map(drop)
+}
+
+/// The files of which one lies in each directory of a zone that was taken, and says whose it is.
+pub(crate) const MARKS: [&str; 2] = [IN_ZONE, pool_owner::IN_POOL];
+
 /// What a start found.
 pub(crate) struct Found {
     /// Each with the directories that are there, and why others are not.

@@ -2,6 +2,7 @@
 
 use super::admin::Document;
 use super::door;
+use super::recover_opens::{HINT, opens};
 use crate::backup::{Access, Destination, read_key};
 use crate::cli::{AdminDir, Backup, Dir, Recover, Remote};
 use crate::directory::{Lock, read_marker, store_recipient};
@@ -235,6 +236,9 @@ fn explain(error: engine::Error, from: &str) -> anyhow::Error {
                 .hint("name another directory, or move that one away")
                 .into();
         }
+        engine::Error::Corrupt { what, .. } if what.ends_with("of what is to be recovered") => {
+            return Failure::new(Exit::Integrity, text).hint(HINT).into();
+        }
         _ => return error.into(),
     };
     let exit = if matches!(error, engine::Error::Invalid(_)) { Exit::Usage } else { Exit::NotFound };
@@ -265,7 +269,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         target.as_ref(),
         (&keys, args.base, args.life.as_deref()),
         &args.dir,
-        MARKER,
+        (MARKER, Some(&opens(session))),
         options,
     )
     .await

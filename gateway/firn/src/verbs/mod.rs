@@ -22,6 +22,7 @@ mod login;
 mod names;
 mod object;
 mod quota;
+mod recover_opens;
 mod recover_zone;
 mod remove;
 mod restore;

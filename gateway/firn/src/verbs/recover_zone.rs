@@ -1,13 +1,14 @@
 //! `firn recover --from-zone`: a data directory is made from a zone's copy of the catalog.
 //!
 //! ```text
-//!   lock ─► recovering ─► catalog, from the zone's copy ─► recovered.json ─► small files ─► firn.json ─► recovering is removed
+//!   lock ─► recovering ─► catalog, from the zone's copy, opened with its keys ─► recovered.json ─► small files ─► firn.json ─► recovering is removed
 //! ```
 //!
 //! The zone is only read. Whether the lost directory went on without it nobody can know: the new one takes no commits until
 //! `firn server --accept-loss` says that this is accepted. A crash leaves a directory without `firn.json`, which the next try begins anew.
 
 use super::backup::{leave, lock_new, there_already};
+use super::recover_opens::{HINT, opens};
 use crate::directory::lies_in;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ATTACHED, CATALOG, MARKER, RECOVERING};
@@ -72,7 +73,7 @@ pub(super) async fn run(session: &Session, dir: &Path, zone: &Path) -> anyhow::R
     let was_there = dir.is_dir();
     let Some(lock) = lock_new(dir)? else { return Err(there_already(dir).into()) };
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
-    let at = session.clock.now();
+    let (at, opens) = (session.clock.now(), opens(session));
     let (into, from) = (dir.to_owned(), zone.join(CATALOG));
     let restored = tokio::task::spawn_blocking(move || -> anyhow::Result<Restored> {
         let recovering = into.join(RECOVERING);
@@ -85,7 +86,8 @@ pub(super) async fn run(session: &Session, dir: &Path, zone: &Path) -> anyhow::R
                 .into());
         }
         engine::file::replace(&recovering, b"")?;
-        let restored = restore(&from, &into.join(CATALOG), &ATTACHED.map(str::to_owned), options);
+        let small = ATTACHED.map(str::to_owned);
+        let restored = restore(&from, &into.join(CATALOG), (&small, Some(&opens)), options);
         let restored = restored.inspect_err(|_| {
             // Nothing is there to begin anew.
             let _stays = fs::remove_file(&recovering);
@@ -130,6 +132,7 @@ fn explain(error: anyhow::Error, zone: &Path) -> anyhow::Error {
         Some(engine::Error::NotFound { .. }) => {
             "--from-zone is the first directory of a [[zone]] that had the copy, with its catalog/ in it: is its disk mounted? Other zones may have it"
         }
+        Some(engine::Error::Corrupt { .. }) => HINT,
         Some(engine::Error::InUse { .. }) => {
             "stop the server that writes there first: where one runs, nothing is lost"
         }

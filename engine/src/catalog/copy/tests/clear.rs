@@ -1,6 +1,6 @@
 //! Zones that are to have no copy keep nothing of one: keys lie in it.
 
-use super::{Arc, CopyState, CopyWorker, Place, World, all, attached, copy_file, copy_tree, map, put};
+use super::{Arc, CopyState, CopyWorker, Place, World, all, copy_file, copy_tree, map, put};
 use crate::Error;
 use crate::catalog::copy::Wanted;
 use crate::catalog::{Catalog, RocksCatalog};
@@ -10,7 +10,7 @@ use crate::worker::{Progress, Worker};
 impl World {
     /// A second zone that may have the copy.
     fn other(&self) -> Place {
-        Place { zone: "c".to_owned(), dir: self.path("c/catalog") }
+        Place::new("c".to_owned(), self.path("c/catalog"))
     }
 
     /// A catalog with two places for its copy, and the worker that wants it in the second.
@@ -20,7 +20,7 @@ impl World {
         let catalog = RocksCatalog::open(self.path("home/catalog"), options).unwrap();
         let other = self.other();
         let wanted: Wanted = Arc::new(move |_: Option<&str>| Some(other.clone()));
-        let worker = CopyWorker::new(Arc::clone(&catalog), self.path("home"), attached(), wanted);
+        let worker = CopyWorker::new(Arc::clone(&catalog), self.files(), wanted);
         (catalog, worker)
     }
 
