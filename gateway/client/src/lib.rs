@@ -197,9 +197,9 @@ impl Client {
                 Some(path.parse().map_err(|error: http::uri::InvalidUri| refused(&error))?);
             parts.uri = http::Uri::from_parts(encoded).map_err(|error| refused(&error))?;
         }
-        let signed = signer.sign(parts, payload_hash(body), self.transport().clock().now());
+        let outcome = signer.sign(parts, payload_hash(body), self.transport().clock().now());
         parts.uri = sent;
-        signed.map(drop).map_err(|error| refused(&error))
+        outcome.map(drop).map_err(|error| refused(&error))
     }
 
     /// Signs a request whose body is proven by a checksum among its headers.

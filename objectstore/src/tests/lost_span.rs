@@ -16,6 +16,7 @@ use engine::clock::{Clock as _, ManualClock, Timestamp};
 use engine::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use engine::fault::Faults;
 use engine::outbox::{self, Outbox};
+use engine::small_files::SmallFiles;
 use engine::unit::ByteCount;
 use engine::worker::{Progress, Worker as _};
 use parking_lot::Mutex;
@@ -134,8 +135,7 @@ impl Disks {
         });
         let store = store.await.unwrap();
         let backup = Backup::open(Parts {
-            root: self.system(),
-            attached: vec![MARKER.into(), "master.key".into()],
+            files: Arc::new(SmallFiles::new(self.system(), vec![MARKER.into(), "master.key".into()])),
             catalog: catalog.clone(),
             target: Arc::new(self.target()),
             recipient: self.key.recipient(),
@@ -154,7 +154,9 @@ impl Disks {
         life.end();
         std::fs::remove_dir_all(self.system()).unwrap();
         let key = self.key.reveal().parse().unwrap();
-        recover(&self.target(), (&[key], None, None), &self.system(), MARKER, self.options()).await.unwrap();
+        recover(&self.target(), (&[key], None, None), &self.system(), (MARKER, None), self.options())
+            .await
+            .unwrap();
     }
 }
 

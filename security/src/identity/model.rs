@@ -187,6 +187,10 @@ pub struct SignedIn {
     pub credentials: Temporary,
     /// The user's ARN.
     pub arn: String,
+    /// The user's id.
+    pub id: String,
+    /// Whose the user is.
+    pub account: AccountId,
     /// Whether the password was replaced.
     pub password_changed: bool,
 }

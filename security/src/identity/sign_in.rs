@@ -77,16 +77,18 @@ impl Identities {
         self.note_sign_in(&found, code.as_ref(), replaced.as_ref()).await?;
         let mfa = code.map(|_| self.now_in_seconds());
         let credentials = self.signed_in_session(found.account, found.user.id, secs, mfa).await?;
-        let arn = found.user.arn(found.account);
-        Ok(SignedIn { credentials, arn, password_changed: replaced.is_some() })
+        let Found { account, user, .. } = &found;
+        let (arn, id) = (user.arn(*account), user.id.to_string());
+        Ok(SignedIn { credentials, arn, id, account: *account, password_changed: replaced.is_some() })
     }
 
-    /// Whether a user of this name is there: for records of who was tried.
-    pub async fn is_user(&self, account: &str, name: &str) -> Result<bool> {
-        let Some(account) = self.account_named(account).await? else { return Ok(false) };
+    /// Whose user of this name is, where there is one: for records of who was tried.
+    pub async fn account_of_user(&self, account: &str, name: &str) -> Result<Option<AccountId>> {
+        let Some(account) = self.account_named(account).await? else { return Ok(None) };
         let world = self.world.load();
         let picture = world.accounts.get(&account);
-        Ok(picture.is_some_and(|picture| picture.named(Kind::User, &name.to_ascii_lowercase()).is_some()))
+        let user = picture.and_then(|picture| picture.named(Kind::User, &name.to_ascii_lowercase()));
+        Ok(user.map(|_| account))
     }
 
     /// An account by its number or alias.

@@ -185,13 +185,12 @@ impl Appliance {
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
         let (copying, files) = (copying.on_disks_of(&zones), small_files(&home));
         let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
-        let copy = copying.options(home.accepts_loss);
-        let catalog = open_catalog(&home.dir, Options { copy, ..options }).await?;
+        let options = Options { copy: copying.options(home.accepts_loss), ..options };
+        let catalog = open_catalog(&home.dir, options).await?;
         let keys = key_table(&home, &catalog, (&clock, &entropy)).await?;
         let blobs = bodies(&home, config, &catalog, (&clock, &entropy, &faults), (&pool_dir, zones)).await?;
-        let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
-            .await
-            .context("open the compliance clock")?;
+        let compliance = ComplianceClock::open(catalog.clone(), clock.clone()).await;
+        let compliance = compliance.context("open the compliance clock")?;
         let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let below = (catalog.clone(), &blobs, &keys, &compliance);
         let vaults = open_vaults(&home, config, below, (&clock, &entropy, &outbox)).await?;
@@ -219,11 +218,10 @@ impl Appliance {
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let backup = backup(&home, config, (&catalog, &files), (&clock, &entropy, &faults)).await?;
-        if let Some(backup) = &backup {
-            start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
-        }
-        let single = single_workers(&compliance, (&kms, &audit), copying.worker(&catalog, &blobs, &files));
+        let started = backup.iter().try_for_each(|backup| start_backup(&workers, backup, &blobs, &clock));
+        started.context("start a worker")?;
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
+        let single = single_workers(&compliance, (&kms, &audit), copying.worker(&catalog, &blobs, &files));
         let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {

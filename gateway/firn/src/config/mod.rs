@@ -210,7 +210,8 @@ fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {
         let line = at.map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         Failure::usage(format!("read the configuration {}, line {line}: {}", path.display(), why.trim()))
     };
-    let raw: Raw = toml::from_str(text).map_err(|error| refused(error.span(), &in_words(error.message().trim())))?;
+    let raw: Raw =
+        toml::from_str(text).map_err(|error| refused(error.span(), &in_words(error.message().trim())))?;
     match raw.class.misplaced() {
         Some((at, why)) => Err(refused(Some(at), &why)),
         None => Ok(raw),
@@ -254,10 +255,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         }
         Ok(drain)
     })?;
-    let connections_max = raw.http.connections.unwrap_or(base.limits.connections_max as u64);
-    if !(1..=100_000).contains(&connections_max) {
-        return Err(bad("http.connections", format!("{connections_max} is not in 1..=100000")));
-    }
+    let connections_max = connections(raw.http.connections, base.limits.connections_max, &bad)?;
     if let Some(region) = &raw.region {
         check_region(region).map_err(|why| bad("region", why))?;
     }
@@ -287,7 +285,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         base_domains: domains.unwrap_or(base.base_domains),
         website_domains: websites.unwrap_or(base.website_domains),
         legacy_forms: if raw.http.legacy_form_signatures { LegacyForms::Taken } else { LegacyForms::Refused },
-        connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+        connections_max,
         bodies_max: match raw.http.bodies {
             None => None,
             text => Some(size("http.bodies", text, BODIES_MIN, (BODIES_MIN, ByteCount::gib(1024)))?),
@@ -315,6 +313,16 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         prices: prices::prices(raw.price, &raw.class),
         log: Log { filter: raw.log.level, format },
     })
+}
+
+fn connections(
+    said: Option<u64>,
+    default: usize,
+    bad: &dyn Fn(&str, String) -> Failure,
+) -> Result<usize, Failure> {
+    let Some(said) = said else { return Ok(default) };
+    let within = usize::try_from(said).ok().filter(|most| (1..=100_000).contains(most));
+    within.ok_or_else(|| bad("http.connections", format!("{said} is not in 1..=100000")))
 }
 
 fn address(

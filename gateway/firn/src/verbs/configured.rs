@@ -189,7 +189,11 @@ impl fmt::Display for Vaults {
         let [pack, free, day] =
             [self.pack_bytes, self.free_per_day_bytes, self.compact_a_day_bytes].map(ByteCount::new);
         write!(f, "on, a preview; packs of {pack}, after {after} at the latest; FreeTier is {free} a day")?;
-        write!(f, "; packs that are deleted by more than {} % are compacted, {day} a day", self.compact_above)?;
+        write!(
+            f,
+            "; packs that are deleted by more than {} % are compacted, {day} a day",
+            self.compact_above
+        )?;
         if self.media.is_empty() { f.write_str(", in the data directory") } else { Ok(()) }
     }
 }

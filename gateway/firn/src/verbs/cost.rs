@@ -81,7 +81,7 @@ struct Cost {
 }
 
 impl Cost {
-    fn add(&mut self, row: Row) {
+    fn add(&mut self, row: &Row) {
         self.count += row.count;
         self.bytes = self.bytes.saturating_add(row.bytes);
         self.billed_bytes = self.billed_bytes.saturating_add(row.billed_bytes);
@@ -109,7 +109,9 @@ impl Cost {
     fn page(&mut self, bucket: &str, page: &mut Value) -> anyhow::Result<()> {
         let understood = "understand the admin door";
         let rows: Vec<Row> = serde_json::from_value(page["rows"].take()).context(understood)?;
-        rows.into_iter().for_each(|row| self.add(row));
+        for row in &rows {
+            self.add(row);
+        }
         page["currency"].as_str().unwrap_or_default().clone_into(&mut self.currency);
         self.seen += page["seen"].as_u64().unwrap_or_default();
         self.delete_markers += page["markers"].as_u64().unwrap_or_default();

@@ -31,6 +31,7 @@ struct Refused {
 
 /// A job, as firn tells of it.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the field of the document")]
 struct Job {
     /// What `--status` and `--cancel` take.
     job: String,

@@ -85,6 +85,10 @@ fn what_is_stored_and_what_rules_do_has_its_price() {
     let missed = appliance.run(&["cost", "s3://nobuckt"]);
     assert!(missed.code == 4 && missed.err.contains("firn ls"), "{missed:?}");
 
+    rules_have_their_price(&appliance, root);
+}
+
+fn rules_have_their_price(appliance: &Appliance, root: &Path) {
     // What a rule does with the one large object: 2.50 / 1000 once, and 1 - 1/16 of it less each month.
     let rules = root.join("rules");
     let rule = r#"{"Rules":[{"ID":"old","Status":"Enabled","Filter":{"Prefix":""},"Transitions":[{"Days":1,"StorageClass":"GLACIER"}]}]}"#;

@@ -44,6 +44,11 @@ impl RequestContext {
         self.peer
     }
 
+    /// As they came.
+    pub(crate) fn headers(&self) -> &http::HeaderMap {
+        &self.head.headers
+    }
+
     fn facts(&self) -> Facts<'_> {
         let Self { ref head, peer, now, ref region, account, .. } = *self;
         Facts { head, peer, now, region, account: Some(account) }

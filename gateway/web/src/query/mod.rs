@@ -326,7 +326,10 @@ async fn unsigned(
         debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
     }
     trace.said.vouched = call.vouched.take();
-    if outcome.is_ok() || trace.said.vouched.is_some() || names_user(&call).await? {
+    if trace.said.vouched.is_none() {
+        trace.said.vouched = named_user(&call).await?;
+    }
+    if outcome.is_ok() || trace.said.vouched.is_some() {
         trace.said.parameters = call.args.shown(allow::parameter);
     } else if call.args.has("RoleArn") {
         trace.said.parameters = call.args.shown(of_anybody);
@@ -339,11 +342,16 @@ fn of_anybody(parameter: &str) -> bool {
     ["RoleArn", "RoleSessionName"].contains(&parameter)
 }
 
-/// Whether a request names a user who is there: what somebody has typed in its place may be a password, and is in no record.
-async fn names_user(call: &Call) -> Result<bool, QueryError> {
+/// The user that a request names, if there is one, as the record of that user's account has it. What somebody has typed in its place may be a
+/// password, and is in no record.
+async fn named_user(call: &Call) -> Result<Option<(serde_json::Value, AccountId)>, QueryError> {
     let own = call.account.to_string();
-    let (account, name) = (call.args.text("Account").unwrap_or(&own), call.args.text("UserName"));
-    Ok(call.shared.identities.is_user(account, name.unwrap_or_default()).await?)
+    let (account, name) =
+        (call.args.text("Account").unwrap_or(&own), call.args.text("UserName").unwrap_or_default());
+    let account = call.shared.identities.account_of_user(account, name).await?;
+    // Nobody has proven to be that user.
+    let unproven = |account: AccountId| serde_json::json!({ "type": "Unknown", "principalId": "", "accountId": account.to_string(), "userName": name });
+    Ok(account.map(|account| (unproven(account), account)))
 }
 
 /// The row of the operation that is asked for.

@@ -5,7 +5,10 @@ use super::operations::{credentials, seconds};
 use super::shapes::{DURATION_SECONDS, PASSWORD, SIGN_IN_ACCOUNT, SIGN_IN_NAME, TOKEN_CODE};
 use crate::query::shape::{opt, req};
 use crate::query::{About, Call, QueryError, Reply, Row, done, row};
+use http::HeaderMap;
+use http::header::ORIGIN;
 use security::identity::SignIn;
+use serde_json::json;
 
 /// Its row.
 pub(super) static ROWS: &[Row] = &[Row {
@@ -25,6 +28,14 @@ pub(super) static ROWS: &[Row] = &[Row {
     ..row!("sts", "FirnSignIn")
 }];
 
+/// Whether a browser says that a page of elsewhere has sent it: one could try passwords from wherever its readers are.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site != "same-origin" && site != "none",
+        None => headers.contains_key(ORIGIN),
+    }
+}
+
 async fn sign_in(call: &Call) -> Result<Reply, QueryError> {
     let (args, peer) = (&call.args, call.context.peer());
     if peer.tls.is_none() && !peer.ip.to_canonical().is_loopback() {
@@ -40,7 +51,19 @@ async fn sign_in(call: &Call) -> Result<Reply, QueryError> {
         duration_secs: seconds(call),
         from: peer.ip,
     };
+    if is_of_another_site(call.context.headers()) {
+        return Err(QueryError::denied("A page of another site signs nobody in."));
+    }
     let made = call.shared.identities.sign_in(asked).await?;
+    let user = json!({
+        "type": "IAMUser",
+        "principalId": made.id,
+        "arn": made.arn,
+        "accountId": made.account.to_string(),
+        "userName": args.needed("UserName"),
+    });
+    // It is told once.
+    let _ = call.vouched.set((user, made.account));
     let mut reply = call.result();
     credentials(&mut reply, &made.credentials);
     reply.text("Arn", &made.arn);

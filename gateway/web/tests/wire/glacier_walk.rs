@@ -66,7 +66,7 @@ impl Scene {
         let medium = |kind| {
             let path = making.path().join("medium");
             std::fs::create_dir(&path).unwrap();
-            MediumOptions { label: "disk".parse().unwrap(), kind, path, capacity: None }
+            MediumOptions { label: "disk".parse().unwrap(), kind, path, capacity: None, write_once: false }
         };
         let media: Vec<MediumOptions> = kind.map(medium).into_iter().collect();
         let vaults = world.open_vaults_on(&making.path().join("making"), media).await;

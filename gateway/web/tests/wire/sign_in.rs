@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
-use crate::audit::records;
+use crate::audit::{records, records_of};
 use crate::iam_world::{Key, Post, ask, document, element, form, give, iam, says, signed, sts, user};
-use crate::world::{ACCOUNT, Answer, Client, World, call};
+use crate::world::{ACCOUNT, Answer, Client, OTHER_ACCESS_KEY, OTHER_ACCOUNT, OTHER_SECRET_KEY, World, call};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,12 +81,22 @@ async fn s3(world: &World, client: &mut Client, key: &Key, (method, path): (&str
 
 /// Signs in, without a signature.
 async fn sign_in(world: &World, client: &mut Client, parameters: &[(&str, &str)]) -> Answer {
+    sign_in_with(world, client, "", parameters).await
+}
+
+/// The same with another header, its line's end included.
+async fn sign_in_with(
+    world: &World,
+    client: &mut Client,
+    header: &str,
+    parameters: &[(&str, &str)],
+) -> Answer {
     let named = [("Action", "FirnSignIn"), ("Version", "2011-06-15")];
     let body = form(&[&named[..], parameters].concat());
     let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8";
     let length = body.len();
     let request = format!(
-        "POST / HTTP/1.1\r\nhost: {}\r\n{kind}\r\ncontent-length: {length}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nhost: {}\r\n{header}{kind}\r\ncontent-length: {length}\r\n\r\n{body}",
         world.http
     );
     client.send(request.as_bytes()).await;
@@ -209,6 +219,11 @@ async fn a_password_signs_in_without_a_signature_and_says_nothing_of_who_is_ther
     let names: Vec<_> = found.iter().map(|record| record["requestParameters"]["userName"].as_str()).collect();
     assert_eq!(names, [None, None, Some("bob"), Some("alice"), Some("alice")]);
     assert_eq!(found[4]["responseElements"]["credentials"]["accessKeyId"], session.id);
+    assert_eq!(found[4]["userIdentity"]["arn"], format!("arn:aws:iam::{ACCOUNT}:user/alice"));
+    assert_eq!(
+        (&found[4]["userIdentity"]["type"], &found[3]["userIdentity"]["type"]),
+        (&"IAMUser".into(), &"Unknown".into())
+    );
     let whole = format!("{found:?} {:?}", records(&world, c, "CreateLoginProfile").await);
     for secret in [PASSWORD, "wrong-1", session.secret.as_str(), session.token.as_deref().unwrap()] {
         assert!(!whole.contains(secret), "{whole}");
@@ -225,6 +240,51 @@ async fn a_password_signs_in_without_a_signature_and_says_nothing_of_who_is_ther
     let more = [asked[0], asked[1], ("Policy", "{}")];
     assert_eq!(sign_in(&world, c, &more).await.code(), "InvalidQueryParameter");
     drop(alice);
+}
+
+#[tokio::test]
+async fn an_account_is_told_who_signs_in_and_who_tries_to() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let c = &mut client;
+    let theirs = Key { id: OTHER_ACCESS_KEY.to_owned(), secret: OTHER_SECRET_KEY.to_owned(), token: None };
+    iam(&world, c, &theirs, "CreateUser", &[("UserName", "carol")]).await;
+    let login = [("UserName", "carol"), ("Password", PASSWORD)];
+    iam(&world, c, &theirs, "CreateLoginProfile", &login).await;
+    for (password, status) in [("wrong-1", 403), (PASSWORD, 200)] {
+        let asked = [("Account", OTHER_ACCOUNT), ("UserName", "carol"), ("Password", password)];
+        assert_eq!(sign_in(&world, c, &asked).await.status, status);
+    }
+    let found = records_of(&world, c, &theirs, "FirnSignIn").await;
+    let names: Vec<_> = found.iter().map(|record| record["userIdentity"]["userName"].as_str()).collect();
+    assert_eq!(names, [Some("carol"); 2], "{found:?}");
+    assert_eq!(found[0]["userIdentity"]["type"], "IAMUser");
+    assert!(records(&world, c, "FirnSignIn").await.is_empty(), "that is nobody else's");
+}
+
+/// A plain form can be sent from any page, with its reader's network in front of whatever listens on this machine.
+#[tokio::test]
+async fn a_page_of_another_site_signs_nobody_in() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let c = &mut client;
+    user(&world, c, "alice").await;
+    with_password(&world, c, "alice").await;
+    let right = [("UserName", "alice"), ("Password", PASSWORD)];
+    for header in
+        ["origin: https://evil.test\r\n", "sec-fetch-site: cross-site\r\n", "sec-fetch-site: same-site\r\n"]
+    {
+        for password in [PASSWORD, "wrong-1"].repeat(4) {
+            let asked = [right[0], ("Password", password)];
+            let answer = sign_in_with(&world, c, header, &asked).await;
+            assert_eq!((answer.status, answer.code()), (403, "AccessDenied"), "{header}");
+        }
+    }
+    assert_eq!(
+        sign_in_with(&world, c, "sec-fetch-site: same-origin\r\n", &right).await.status,
+        200,
+        "none of them counts"
+    );
 }
 
 #[tokio::test]

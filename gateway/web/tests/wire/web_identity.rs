@@ -274,12 +274,12 @@ async fn records_say_who_was_vouched_for_and_never_the_token() {
     }
     // Whose role was asked for knows of it.
     assert_eq!(records_of(&world, c, &other, "AssumeRoleWithWebIdentity").await.len(), 1);
-    let used = records(&world, c, "ListUsers").await;
+    let listings = records(&world, c, "ListUsers").await;
     assert_eq!(
-        used[0]["userIdentity"]["sessionContext"]["webIdFederationData"]["federatedProvider"],
+        listings[0]["userIdentity"]["sessionContext"]["webIdFederationData"]["federatedProvider"],
         PROVIDER
     );
-    let all = json!([found, used]).to_string();
+    let all = json!([found, listings]).to_string();
     for secret in good.split('.').chain(forged.split('.')).chain([key.secret.as_str()]) {
         assert!(!all.contains(secret), "{secret}");
     }

@@ -117,9 +117,9 @@ async fn who_is_there_is_told_neither_by_words_nor_by_work() {
     told.dedup();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(bench.noting.layouts.lock().is_empty(), "nothing is written for who does not prove who they are");
-    assert!(bench.ids.is_user(ACCOUNT, "A").await.unwrap());
-    assert!(!bench.ids.is_user(ACCOUNT, "nobody").await.unwrap());
-    assert!(!bench.ids.is_user("nothing", "a").await.unwrap());
+    assert_eq!(bench.ids.account_of_user(ACCOUNT, "A").await.unwrap(), Some(own()));
+    assert_eq!(bench.ids.account_of_user(ACCOUNT, "nobody").await.unwrap(), None);
+    assert_eq!(bench.ids.account_of_user("nothing", "a").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ const SHOWN: usize = 20;
 
 /// What was deleted, and what not.
 #[derive(Debug, Default, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Emptied {
     vault: String,
     /// Nothing was; this is what would be.
