@@ -246,7 +246,8 @@ mod tests {
             ("https://[::1]/", "allow-private = true"),
             ("https://169.254.169.254/latest", "allow-private = true"),
             ("https://10.0.0.1:8443/", "allow-private = true"),
-            ("file:///etc/passwd", "neither https:// nor http://"),
+            ("ftp://login.test/", "neither https:// nor http://"),
+            ("file:///etc/passwd", "it is no URL"),
             ("https://u:p@login.test/", "credentials"),
         ] {
             let why = strict.check(url).unwrap_err();

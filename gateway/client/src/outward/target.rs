@@ -22,7 +22,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self> {
-        let refused = |why: &str| Error::Invalid(format!("it is no URL of a receiver: {why}"));
+        let refused = |why: &str| Error::Invalid(format!("it is no URL of a server: {why}"));
         let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| refused(&error.to_string()))?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
