@@ -464,6 +464,7 @@ fn of_vaults(appliance: &Appliance, root: &Path) -> Vec<String> {
         "vault hold age kept 0".to_owned(),
         "vault hold ls kept".to_owned(),
         "vault scrub kept".to_owned(),
+        "vault compact kept".to_owned(),
         "vault media".to_owned(),
         "vault status".to_owned(),
         "vault delete kept --all".to_owned(),

@@ -284,10 +284,7 @@ fn topics_have_a_receiver_and_a_secret_that_nobody_else_reads() {
         (topic("a", public, &format!("{secret}\nsecret-file = \"/s\"")), "topic a has a secret-file, too"),
         (topic("a", public, "secret-file = \"s\""), "s of topic a is not an absolute path"),
         (topic("a", public, "secret-file = \"/nonexistent/s\""), "read topic.secret-file /nonexistent/s"),
-        (
-            topic("a", "ftp://h/", secret),
-            "use topic.url in firn.toml: of topic a, it is no URL of a server",
-        ),
+        (topic("a", "ftp://h/", secret), "use topic.url in firn.toml: of topic a, it is no URL of a server"),
         (topic("a", "https://h.test:99999/", secret), "\"99999\" is no port: 1..=65535"),
         (topic("a", "http://10.0.0.1/", secret), "allow-private = true allows those"),
         (

@@ -48,7 +48,16 @@ pub(crate) fn admin_token(dir: &Path) -> anyhow::Result<Option<String>> {
 
 /// Why a text is no admin token.
 pub(super) fn judge_token(text: &str) -> Result<(), &'static str> {
-    if text.trim().len() < TOKEN_MIN { Err("it is shorter than 32 bytes") } else { Ok(()) }
+    let token = text.trim();
+    if token.len() < TOKEN_MIN {
+        return Err("it is shorter than 32 bytes");
+    }
+    // A header has to carry it.
+    if token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("it has more than letters, digits and signs")
+    }
 }
 
 /// The access keys; none where there is no file.
