@@ -166,6 +166,46 @@ fn a_system_disk_lost_under_load_comes_back_from_a_directory() {
     drill(&Disks::new(target, ""), target, &[]);
 }
 
+/// What was acknowledged while the target took nothing is not there afterwards, and the recovery says from where on.
+#[test]
+fn a_recovery_says_behind_which_version_all_is_lost() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (target, away) = (elsewhere.path().join("backup"), elsewhere.path().join("away"));
+    let named = target.to_str().unwrap();
+    let disks = Disks::new(named, "");
+    let appliance = disks.start_with_key();
+    appliance.ok(&["mb", "s3://drill"]);
+    for number in 0..3 {
+        assert!(put(&appliance, disks.root.path(), number));
+    }
+    shipped(&appliance);
+    fs::rename(&target, &away).unwrap();
+    fs::write(&target, "in the way").unwrap();
+    for number in 3..6 {
+        assert!(put(&appliance, disks.root.path(), number), "the target's trouble is none of the clients'");
+    }
+    let backup = appliance.ok(&["status", "--json"]).json()["backup"].clone();
+    assert!(backup["lag_commits"].as_u64().unwrap() >= 3, "{backup}");
+    let version = backup["shipped_version"].as_u64().unwrap();
+    appliance.kill();
+    fs::remove_file(&target).unwrap();
+    fs::rename(&away, &target).unwrap();
+    fs::remove_dir_all(disks.path("system")).unwrap();
+
+    let recovered = disks.recover(named, &[]);
+    assert_eq!((recovered.code, recovered.json()["version"].as_u64()), (0, Some(version)), "{recovered:?}");
+    let [beside, key] = ["beside", "key"].map(|name| disks.path(name));
+    let told = run(&["recover", beside.to_str().unwrap(), "--from", named, "--key", key.to_str().unwrap()]);
+    let lost = format!("  lost      every change after version {version}: what was not shipped yet\n");
+    assert!(told.code == 0 && told.out.contains(&lost), "{told:?}");
+    let appliance = disks.start("system");
+    for number in 0..6 {
+        let got = appliance.command(&["cat", &format!("s3://drill/{number}")]).output().unwrap();
+        assert_eq!(got.status.code(), Some(if number < 3 { 0 } else { 4 }), "object {number}");
+    }
+    assert_eq!(appliance.terminate(), 0);
+}
+
 #[test]
 fn a_system_disk_lost_under_load_comes_back_from_another_firn() {
     let elsewhere = tempfile::tempdir().unwrap();
