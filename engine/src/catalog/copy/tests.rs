@@ -148,7 +148,17 @@ impl World {
     fn restore(&self) -> Result<Restored> {
         remove_tree(&self.path("home"))?;
         std::fs::create_dir(self.path("home")).unwrap();
-        self.restore_at("home")
+        self.restore_in_time("home")
+    }
+
+    /// Makes a directory from the zone, once a thread that was given up has let go of it.
+    fn restore_in_time(&self, name: &str) -> Result<Restored> {
+        loop {
+            match self.restore_at(name) {
+                Err(Error::InUse { .. }) => std::thread::yield_now(),
+                made => return made,
+            }
+        }
     }
 
     fn restore_at(&self, name: &str) -> Result<Restored> {
@@ -159,7 +169,7 @@ impl World {
     async fn in_zone(&self) -> BTreeMap<String, String> {
         remove_tree(&self.path("aside")).unwrap();
         std::fs::create_dir(self.path("aside")).unwrap();
-        self.restore_at("aside").unwrap();
+        self.restore_in_time("aside").unwrap();
         let mut options = self.options(true);
         options.copy.places.clear();
         let catalog = RocksCatalog::open(self.path("aside/catalog"), options).unwrap();
