@@ -149,8 +149,8 @@ impl Identities {
     pub async fn open(parts: Parts) -> crate::Result<Arc<Self>> {
         let identities = Arc::new_cyclic(|itself| Self {
             hasher: Hasher::new(&*parts.entropy),
-            sign_ins: Throttle::new(SIGN_IN_BUCKETS, &*parts.entropy),
-            proofs: Throttle::new(PROOF_BUCKETS, &*parts.entropy),
+            sign_ins: Throttle::new((sign_in::FREE.len(), SIGN_IN_BUCKETS), &*parts.entropy),
+            proofs: Throttle::new((1, PROOF_BUCKETS), &*parts.entropy),
             reports: report::Reports::default(),
             services_noted: Kept::new(NOTED_BYTES_MAX),
             jobs: Kept::new(JOBS_BYTES_MAX),

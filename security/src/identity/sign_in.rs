@@ -20,7 +20,7 @@ use engine::catalog::Layout;
 use std::net::IpAddr;
 
 /// Failures that slow down nobody: of a name from one network, of one network, of a name from anywhere.
-const FREE: [u32; 3] = [5, 50, 200];
+pub(super) const FREE: [u32; 3] = [5, 50, 200];
 
 fn refused() -> IdentityError {
     let message = "The account, the user's name, the password or the code is not right.";

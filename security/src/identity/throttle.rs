@@ -17,10 +17,7 @@ const WAIT_MAX: Duration = Duration::from_mins(15);
 /// When all is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
-/// Kinds of names. Each has buckets of its own: of those with many free tries none shares one with those that have few.
-const KINDS: usize = 3;
-
-/// What is counted for: bytes that name it, which kind of name that is (below [`KINDS`]), and how many tries are free.
+/// What is counted for: bytes that name it, of which kind they are, and how many tries are free.
 pub(super) struct Counted {
     pub(super) name: Vec<u8>,
     pub(super) kind: usize,
@@ -49,10 +46,12 @@ impl Bucket {
 /// Tries that were begun lately.
 pub(super) struct Throttle {
     key: hmac::Key,
+    /// Kinds of names. Each has buckets of its own: of those with many free tries none shares one with those that have few.
+    kinds: usize,
     buckets: Mutex<Box<[Bucket]>>,
 }
 
-/// A try under way. It has failed unless it [succeeds](Self::succeeded).
+/// A try under way. It has failed unless it is [taken back](Self::taken_back).
 #[must_use]
 pub(super) struct Try<'a> {
     throttle: &'a Throttle,
@@ -60,19 +59,20 @@ pub(super) struct Try<'a> {
 }
 
 impl Throttle {
-    /// Over so many buckets for each kind of names.
-    pub(super) fn new(buckets: usize, entropy: &dyn Entropy) -> Self {
+    /// Of so many kinds of names, over so many buckets in all.
+    pub(super) fn new((kinds, buckets): (usize, usize), entropy: &dyn Entropy) -> Self {
         let mut key = [0; 32];
         entropy.fill(&mut key);
-        let buckets = Mutex::new(vec![Bucket::default(); buckets.max(1) * KINDS].into());
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), buckets }
+        let buckets = Mutex::new(vec![Bucket::default(); buckets.max(kinds)].into());
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), kinds, buckets }
     }
 
     fn place(&self, counted: &Counted, count: usize) -> usize {
         let tag = hmac::sign(&self.key, &counted.name);
         let first = tag.as_ref().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let of_kind = count / KINDS;
-        counted.kind.min(KINDS - 1) * of_kind + usize::try_from(first % of_kind as u64).unwrap_or_default()
+        let of_kind = count / self.kinds;
+        counted.kind.min(self.kinds - 1) * of_kind
+            + usize::try_from(first % of_kind as u64).unwrap_or_default()
     }
 
     /// Begins a try at this boot time; how long to wait where there were too many.
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn names_of_one_kind_share_no_bucket_with_those_of_another() {
-        let throttle = Throttle::new(1, &SeededEntropy::new(1));
+        let throttle = Throttle::new((2, 1), &SeededEntropy::new(1));
         let now = Duration::from_secs(9);
         for _ in 0..40 {
             drop(throttle.begin(&[of("net", 50)], now).ok().unwrap());
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn tries_are_slowed_down_by_whom_they_are_for_and_forgotten_in_an_hour() {
-        let throttle = Throttle::new(4096, &SeededEntropy::new(1));
+        let throttle = Throttle::new((2, 4096), &SeededEntropy::new(1));
         let secs = Duration::from_secs;
         let now = secs(1_000);
         let fails = |name: &str, now| drop(throttle.begin(&[of(name, 5)], now).ok().unwrap());
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn who_is_right_is_not_counted_and_forgets_nobodys_failures() {
-        let throttle = Throttle::new(4096, &SeededEntropy::new(1));
+        let throttle = Throttle::new((2, 4096), &SeededEntropy::new(1));
         let now = Duration::from_secs(1_000);
         for _ in 0..100 {
             throttle.begin(&[of("a", 5)], now).ok().unwrap().taken_back();
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn many_at_once_are_counted_as_they_begin() {
-        let throttle = Throttle::new(64, &SeededEntropy::new(1));
+        let throttle = Throttle::new((2, 64), &SeededEntropy::new(1));
         let begun: Vec<_> =
             (0..1_000).map(|_| throttle.begin(&[of("a", 5)], Duration::from_secs(9))).collect();
         assert_eq!(begun.iter().filter(|outcome| outcome.is_ok()).count(), 6);
